@@ -26,6 +26,8 @@ export class VirtualClock implements Clock, VirtualClockControl {
   #waiters: Waiter[] = [];
   #timeout: NodeJS.Timeout | undefined;
   #advancing: Promise<unknown> = Promise.resolve();
+  /** Called after every advance. */
+  onAdvanced: (() => void) | undefined;
 
   constructor(startMs: number = Date.now()) {
     this.#anchorMs = Math.trunc(startMs);
@@ -108,7 +110,7 @@ export class VirtualClock implements Clock, VirtualClockControl {
   /** One advance at a time, in the order asked for. */
   #queue<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#advancing.then(run, run);
-    this.#advancing = result.catch(() => {});
+    this.#advancing = result.then(() => this.onAdvanced?.()).catch(() => {});
     return result;
   }
 

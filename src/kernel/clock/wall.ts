@@ -57,6 +57,11 @@ export class WallClock implements Clock {
   }
 }
 
+/** What the wall says, whatever cloud time is: for judging signatures made by other clocks. */
+export function wallNow(): number {
+  return Date.now();
+}
+
 const doNothing = (): void => {};
 
 /** The one implementation of `sleep`, on any clock's `at`. */

@@ -1,0 +1,159 @@
+import type { BlobStore } from '../kernel/blobs/contract.ts';
+import type { VirtualClockControl } from '../kernel/clock/contract.ts';
+import { FaultError, type Faults } from '../kernel/faults/faults.ts';
+import type { Tracer } from '../kernel/trace/trace.ts';
+import { parseWithBytes, stringifyWithBytes } from '../platform/bytes-json.ts';
+import type { Caller } from '../platform/context.ts';
+import type { Bus } from '../platform/service.ts';
+import { AwsError } from '../wire/errors.ts';
+import type { WireRequest, WireResponse } from '../wire/message.ts';
+
+/** What the control API steers: the cloud itself, not what runs on it. */
+export interface Controlled {
+  readonly faults: Faults;
+  readonly tracer: Tracer;
+  readonly virtualClock: VirtualClockControl | undefined;
+  nowMs(): number;
+  status(): Promise<Record<string, unknown>>;
+  readonly blobs: BlobStore;
+  readonly bus: Bus;
+  /** Called after the answer has been sent. */
+  stop(): void;
+}
+
+export const controlPrefix = '/_unkai/';
+
+/**
+ * The control API, JSON over HTTP at `/_unkai/`:
+ *
+ * | GET status | what runs and how |
+ * | GET clock; POST clock/freeze, clock/resume, clock/advance {durationMs}, clock/set {epochMs} | cloud time |
+ * | GET faults; PUT faults {point, scope, rate, seed, times?}; DELETE faults | fault points |
+ * | GET traces[?traceId=] | the latest spans |
+ * | POST call/SERVICE/OPERATION {input} | an AWS operation as the caller; bytes as {"$base64": "…"} |
+ * | POST blobs (bytes) | stores a blob, answers {digest} |
+ * | POST stop | ends the cloud |
+ */
+export async function answerControl(request: WireRequest, caller: Caller, cloud: Controlled): Promise<WireResponse> {
+  try {
+    return await route(request, caller, cloud);
+  } catch (error) {
+    if (error instanceof UserMistake)
+      return json(error.status, { error: { code: error.code, message: error.message, hint: error.hint } });
+    if (error instanceof AwsError)
+      return json(error.status, { error: { code: error.code, message: error.message, hint: '' } });
+    if (error instanceof FaultError)
+      return json(400, { error: { code: 'BadFault', message: error.message, hint: 'see: GET /_unkai/faults' } });
+    throw error;
+  }
+}
+
+class UserMistake extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly hint: string;
+
+  constructor(status: number, code: string, message: string, hint: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+async function route(request: WireRequest, caller: Caller, cloud: Controlled): Promise<WireResponse> {
+  const { faults, tracer } = cloud;
+  const path = request.path.slice(controlPrefix.length);
+  const call = request.method === 'POST' ? /^call\/([a-z0-9]+)\/([A-Za-z0-9]+)$/.exec(path) : null;
+  if (call !== null) return json(200, (await cloud.bus.callByName(caller, call[1]!, call[2]!, parse(request))) ?? {});
+  switch (`${request.method} ${path}`) {
+    case 'GET status':
+      return json(200, await cloud.status());
+    case 'POST blobs':
+      return json(200, { digest: await cloud.blobs.put(request.body) });
+    case 'POST stop':
+      cloud.stop();
+      return json(202, { stopping: true });
+    case 'GET clock':
+      return json(200, cloud.virtualClock?.status() ?? { kind: 'wall', nowMs: cloud.nowMs(), mode: 'flowing' });
+    case 'POST clock/freeze':
+      virtual(cloud).freeze();
+      return json(200, virtual(cloud).status());
+    case 'POST clock/resume':
+      virtual(cloud).resume();
+      return json(200, virtual(cloud).status());
+    case 'POST clock/advance':
+      return json(200, await mistaken(() => virtual(cloud).advance(number(request, 'durationMs'))));
+    case 'POST clock/set':
+      return json(200, await mistaken(() => virtual(cloud).set(number(request, 'epochMs'))));
+    case 'GET faults':
+      return json(200, { points: faults.points(), rules: faults.rules() });
+    case 'PUT faults': {
+      const body = parse(request);
+      faults.set({
+        point: text(body, 'point'),
+        scope: typeof body['scope'] === 'string' ? body['scope'] : '*',
+        rate: number(request, 'rate'),
+        seed: typeof body['seed'] === 'number' ? body['seed'] : 1,
+        ...(typeof body['times'] === 'number' ? { times: body['times'] } : {}),
+      });
+      return json(200, { rules: faults.rules() });
+    }
+    case 'DELETE faults':
+      faults.clear();
+      return json(200, { rules: [] });
+    case 'GET traces':
+      return json(200, { spans: tracer.recent(new URLSearchParams(request.query).get('traceId') ?? undefined) });
+    default:
+      throw new UserMistake(
+        404,
+        'UnknownControl',
+        `${request.method} ${request.path} is not part of the control API`,
+        'the API is listed in docs/control-api.md',
+      );
+  }
+}
+
+function virtual(cloud: Controlled): VirtualClockControl {
+  if (cloud.virtualClock !== undefined) return cloud.virtualClock;
+  throw new UserMistake(
+    409,
+    'ClockIsWall',
+    'this cloud runs on the clock of the wall, which nobody can move',
+    'start it with: unkai start --clock virtual',
+  );
+}
+
+/** A clock refuses a bad time with a RangeError: here that is the caller's mistake. */
+async function mistaken<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof RangeError) throw new UserMistake(400, 'BadTime', error.message, 'see: unkai clock status');
+    throw error;
+  }
+}
+
+function parse(request: WireRequest): Record<string, unknown> {
+  try {
+    const body: unknown = parseWithBytes(request.body.toString('utf8'));
+    if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Record<string, unknown>;
+  } catch {}
+  throw new UserMistake(400, 'BadBody', 'the body must be a JSON object', 'see docs/control-api.md');
+}
+
+function number(request: WireRequest, name: string): number {
+  const value = parse(request)[name];
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw new UserMistake(400, 'BadBody', `the body needs ${name}, a number`, 'see docs/control-api.md');
+}
+
+function text(body: Record<string, unknown>, name: string): string {
+  const value = body[name];
+  if (typeof value === 'string') return value;
+  throw new UserMistake(400, 'BadBody', `the body needs ${name}, a string`, 'see docs/control-api.md');
+}
+
+function json(status: number, body: unknown): WireResponse {
+  return { status, headers: { 'content-type': 'application/json' }, body: `${stringifyWithBytes(body)}\n` };
+}

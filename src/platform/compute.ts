@@ -1,0 +1,146 @@
+/** What runs: resolved configuration of one version of a function. */
+export interface SandboxSpec {
+  readonly functionName: string;
+  /** Unqualified. */
+  readonly functionArn: string;
+  /** `$LATEST` or a number. */
+  readonly version: string;
+  readonly account: string;
+  readonly region: string;
+  /** `nodejs20.x`, `python3.12`, `provided.al2023`, … */
+  readonly runtime: string;
+  readonly handler: string;
+  /** Digest of the code's zip in the blob store; unpacked once per digest. */
+  readonly codeDigest: string;
+  /** A folder that holds the code already, run in place of the digest's (the inner loop of `unkai up`). */
+  readonly codeDirectory?: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly credentials: () => Promise<SandboxCredentials>;
+  readonly memoryMb: number;
+  readonly timeoutMs: number;
+  readonly architecture: 'x86_64' | 'arm64';
+  readonly logGroup: string;
+  readonly logStream: string;
+  readonly initializationType: 'on-demand' | 'provisioned-concurrency' | 'snap-start';
+  /**
+   * One log event of the function's output: a line without its line break, or what a managed runtime's logger wrote in one
+   * call, which may hold line breaks. Lines longer than 256 KiB come in pieces.
+   */
+  readonly onLog: (event: string) => void;
+  /** Told each time an initialisation has ended, well or not (the source of INIT_REPORT lines). */
+  readonly onInit?: (report: InitReport) => void;
+}
+
+export interface InitReport {
+  readonly durationMs: number;
+  /** `init`: before the first invocation. `invoke`: again, inside an invocation, after one that failed ("suppressed"). */
+  readonly phase: 'init' | 'invoke';
+  readonly status: 'success' | 'error' | 'timeout';
+  readonly errorType?: string;
+}
+
+export interface SandboxCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+}
+
+/** The deadline is the sandbox's affair: `timeoutMs` after the event was handed over, told in the time that the sandbox sees. */
+export interface Invocation {
+  readonly requestId: string;
+  /** JSON text. */
+  readonly payload: Buffer;
+  readonly invokedFunctionArn: string;
+  readonly traceHeader: string;
+  /** JSON text, already base64-decoded. */
+  readonly clientContext?: string;
+  readonly cognitoIdentity?: string;
+}
+
+export type InvocationResult =
+  | { readonly outcome: 'response'; readonly payload: Buffer; readonly stats: InvocationStats }
+  /**
+   * The function or its runtime failed. `payload` is the error JSON. When `fatal` the sandbox is gone: it crashed, timed out,
+   * exited, or failed to start.
+   */
+  | {
+      readonly outcome: 'error';
+      readonly errorType: string;
+      readonly payload: Buffer;
+      readonly fatal: boolean;
+      readonly timedOut: boolean;
+      readonly stats: InvocationStats;
+    };
+
+export interface InvocationStats {
+  /** From handing the event over until the answer came; with an initialisation inside the invocation, from its start. */
+  readonly durationMs: number;
+  /** Set on a sandbox's first invocation. */
+  readonly initMs: number | undefined;
+  /** The most that the sandbox's processes have held so far (0 where the system does not tell). */
+  readonly maxMemoryMb: number;
+}
+
+/** One execution environment. It serves one invocation at a time. */
+export interface Sandbox {
+  readonly id: string;
+  /** Never rejects: whatever goes wrong is an outcome. A second call before the first has been answered is a caller's bug. */
+  invoke(invocation: Invocation): Promise<InvocationResult>;
+  /** Resolves when all that the function wrote before its last answer has been given to `onLog`; costs no more than a turn or two. */
+  drained(): Promise<void>;
+  /** False once it has crashed, timed out or been closed. */
+  readonly alive: boolean;
+  /** Ends the process tree; resolves when it is gone. */
+  close(reason: 'spindown' | 'failure' | 'timeout'): Promise<void>;
+}
+
+export interface Compute {
+  /**
+   * Starts an environment. Resolves when the process has been started; initialisation goes on by itself, and its failure is
+   * the first invocation's.
+   */
+  start(spec: SandboxSpec): Promise<Sandbox>;
+  /** Whether functions of this runtime can run here; if not, why and what to do. */
+  supports(
+    runtime: string,
+  ): Promise<{ readonly ok: true; readonly note?: string } | { readonly ok: false; readonly reason: string }>;
+  /** Judges a package before it is accepted, without keeping anything of it. */
+  inspect(zip: Uint8Array): Promise<PackageInspection>;
+  close(): Promise<void>;
+}
+
+export type PackageInspection =
+  | { readonly ok: true; readonly unzippedBytes: number }
+  /** `message` is in AWS's words. */
+  | { readonly ok: false; readonly message: string };
+
+/** Starts no compute until the first sandbox is asked for: a cloud that runs no function pays nothing. */
+export class LazyCompute implements Compute {
+  readonly #load: () => Promise<Compute>;
+  #compute: Promise<Compute> | undefined;
+
+  constructor(load: () => Promise<Compute>) {
+    this.#load = load;
+  }
+
+  async start(spec: SandboxSpec): Promise<Sandbox> {
+    return (await this.#loaded()).start(spec);
+  }
+
+  async supports(runtime: string): ReturnType<Compute['supports']> {
+    return (await this.#loaded()).supports(runtime);
+  }
+
+  async inspect(zip: Uint8Array): Promise<PackageInspection> {
+    return (await this.#loaded()).inspect(zip);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#compute)?.close();
+  }
+
+  #loaded(): Promise<Compute> {
+    this.#compute ??= this.#load();
+    return this.#compute;
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * A refusal by DynamoDB's rules: what the caller sees as an AWS error.
+ * `code` is the modelled error's name, `message` AWS's text, `fields` further members of the error body
+ * (for instance `Item` of ConditionalCheckFailedException).
+ */
+export class RuleError extends Error {
+  readonly code: string;
+  readonly fields: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(message: string, code = 'ValidationException', fields?: Readonly<Record<string, unknown>>) {
+    super(message);
+    this.name = 'RuleError';
+    this.code = code;
+    this.fields = fields;
+  }
+}
+
+/** A ValidationException whose text begins with AWS's usual preamble. */
+export function invalidParameter(detail: string): RuleError {
+  return new RuleError(`One or more parameter values were invalid: ${detail}`);
+}
+
+/** The error of a failed condition; `item` is added when ReturnValuesOnConditionCheckFailure is ALL_OLD. */
+export function conditionalCheckFailed(item?: unknown): RuleError {
+  return new RuleError(
+    'The conditional request failed',
+    'ConditionalCheckFailedException',
+    item === undefined ? undefined : { Item: item },
+  );
+}

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,6 +92,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const base = await openBase(options.store);
   const { store } = base;
   const closing = new AbortController();
+  // Every request that waits listens to it.
+  setMaxListeners(0, closing.signal);
 
   const keeper = await ClockKeeper.open(store, options.clock ?? 'wall');
   const { clock } = keeper;

@@ -91,7 +91,7 @@ export class Gateway {
         path,
         query,
         requestId,
-        signal: abortSignal(request, this.#options.shutdown),
+        signal: abortSignal(request, response, this.#options.shutdown),
       });
       if (foreignPage && !(await surface.allowsOrigin?.(origin, asked))) {
         return respond(
@@ -111,7 +111,7 @@ export class Gateway {
       wire,
       requestId,
       `http://${request.headers.host ?? host}`,
-      abortSignal(request, this.#options.shutdown),
+      abortSignal(request, response, this.#options.shutdown),
     );
     if (origin !== undefined) {
       answer.headers['access-control-allow-origin'] = origin;
@@ -223,7 +223,7 @@ export class Gateway {
       path,
       query,
       requestId,
-      signal: abortSignal(request, this.#options.shutdown),
+      signal: abortSignal(request, undefined, this.#options.shutdown),
     });
     const { origin } = request.headers;
     if (
@@ -239,26 +239,31 @@ export class Gateway {
 }
 
 /** Made when first asked for: most operations never look. */
-function abortSignal(request: IncomingMessage, shutdown: AbortSignal): () => AbortSignal {
+function abortSignal(
+  request: IncomingMessage,
+  response: ServerResponse | undefined,
+  shutdown: AbortSignal,
+): () => AbortSignal {
   let signal: AbortSignal | undefined;
   return () => {
     if (signal !== undefined) return signal;
     const gone = new AbortController();
-    const leave = (): void => gone.abort(new Error('the client has gone away'));
-    if (request.socket.destroyed) leave();
-    else request.socket.once('close', leave);
-    const stop = (): void => gone.abort(shutdown.reason);
-    if (shutdown.aborted) stop();
-    else shutdown.addEventListener('abort', stop, { once: true });
-    gone.signal.addEventListener('abort', () => {
-      request.socket.off('close', leave);
-      shutdown.removeEventListener('abort', stop);
-    });
-    request.once('close', () => {
-      request.socket.off('close', leave);
-      shutdown.removeEventListener('abort', stop);
-    });
     signal = gone.signal;
+    const { socket } = request;
+    const leave = (): void => gone.abort(new Error('the client has gone away'));
+    const stop = (): void => gone.abort(shutdown.reason);
+    const forget = (): void => {
+      socket.off('close', leave);
+      shutdown.removeEventListener('abort', stop);
+    };
+    if (socket.destroyed) leave();
+    else if (shutdown.aborted) stop();
+    else {
+      socket.once('close', leave);
+      shutdown.addEventListener('abort', stop, { once: true });
+      // A kept connection outlives the request by many others.
+      (response ?? socket).once('close', forget);
+    }
     return signal;
   };
 }

@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+// Bundles the CLI and the cloud into dist/, copies what runs inside sandboxes, and compiles the examples.
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const path = (...parts) => join(root, ...parts);
+
+rmSync(path('dist'), { recursive: true, force: true });
+await build({
+  entryPoints: { cli: path('src/cli/index.ts') },
+  outdir: path('dist'),
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  chunkNames: 'chunks/[name]-[hash]',
+  // Native code and its loaders cannot be bundled.
+  external: ['lmdb', 'pg', 'pg-native'],
+  // Bundled CommonJS packages ask for Node's modules by require.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+  sourcemap: 'linked',
+  minifySyntax: true,
+  logLevel: 'warning',
+});
+cpSync(path('src/compute/runtimes'), path('dist/runtimes'), {
+  recursive: true,
+  filter: (source) => !source.endsWith('.ts'),
+});
+
+for (const example of existsSync(path('examples')) ? readdirSync(path('examples')) : []) {
+  const source = path('examples', example, 'src');
+  if (!existsSync(source)) continue;
+  const functions = readdirSync(source).filter(
+    (name) => name.endsWith('.ts') && !name.endsWith('.test.ts') && !name.startsWith('lib-'),
+  );
+  // A folder per function, so that a change in one of them is a change of that function only.
+  for (const name of functions) {
+    const base = name.slice(0, -3);
+    await build({
+      entryPoints: [join(source, name)],
+      outfile: path('examples', example, 'dist', base, 'index.mjs'),
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'node20',
+      banner: {
+        js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+      },
+      logLevel: 'warning',
+    });
+  }
+}

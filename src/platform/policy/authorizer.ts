@@ -2,6 +2,7 @@ import type { Clock } from '../../kernel/clock/contract.ts';
 import { parseArn } from '../arn.ts';
 import type { Principal } from '../context.ts';
 import type { Authorizer } from '../credentials.ts';
+import type { PolicyDocument } from './document.ts';
 import { type Decision, decide, type PolicySet } from './evaluate.ts';
 import type { ContextValues } from './match.ts';
 
@@ -15,6 +16,8 @@ export interface PrincipalPolicies extends PolicySet {
 export interface PolicySource {
   /** Undefined: there is no such user or role (any more). */
   policiesOf(principal: Principal): Promise<PrincipalPolicies | undefined>;
+  /** Policies of the resource itself that may allow what the principal's own do not. */
+  resourcePolicies?(action: string, resource: string): Promise<readonly PolicyDocument[] | undefined>;
 }
 
 export interface AuthorizerOptions {
@@ -26,14 +29,19 @@ export interface AuthorizerOptions {
 export function createAuthorizer({ source, clock }: AuthorizerOptions): Authorizer {
   return {
     async deny(principal, action, resource) {
-      if (principal.kind === 'root' || principal.kind === 'service') return undefined;
-      const policies = await source.policiesOf(principal);
-      const context = contextOf(principal, resource, clock.now(), policies?.tags);
-      const decision = decide(policies ?? { identity: [] }, { action, resource, context }, principal);
+      if (principal.kind === 'root' || principal.kind === 'service' || forEveryone.has(action)) return undefined;
+      const own = await source.policiesOf(principal);
+      const ofResource = await source.resourcePolicies?.(action, resource);
+      const policies = { ...(own ?? { identity: [] }), ...(ofResource === undefined ? {} : { resource: ofResource }) };
+      const context = contextOf(principal, resource, clock.now(), own?.tags);
+      const decision = decide(policies, { action, resource, context }, principal);
       return decision.allowed ? undefined : refusal(principal, action, resource, decision);
     },
   };
 }
+
+/** "No permissions are required to perform this operation", says the API reference of each. */
+const forEveryone = new Set(['sts:GetCallerIdentity', 'sts:GetSessionToken']);
 
 /** AWS's words: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html */
 export function refusal(

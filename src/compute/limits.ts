@@ -1,0 +1,13 @@
+/** Lambda's figures for one execution environment. Sources: see the keys in each line's comment. */
+
+/** The longest response (docs: gettingstarted-limits, 6 MB; the service's own error text names this number). */
+export const responseLimitBytes = 6_291_556;
+/** INIT phase (docs: lambda-runtime-environment). */
+export const initLimitMs = 10_000;
+/** INIT phase with provisioned concurrency or SnapStart: 130 s or the function's timeout, at most 900 s (same page). */
+export const provisionedInitLimitMs = 130_000;
+export const longestInitLimitMs = 900_000;
+/** Code and layers unpacked (docs: gettingstarted-limits, 250 MB). */
+export const unzippedLimitBytes = 262_144_000;
+/** A log event is cut here; our choice, below what PutLogEvents takes. */
+export const logLineLimitBytes = 256 * 1024;

@@ -1,0 +1,82 @@
+/**
+ * What the caller of a function sees when its environment fails. Shapes and words: facts recorded from the service, and AWS's published
+ * Runtime Interface Emulator (github.com/aws/aws-lambda-runtime-interface-emulator).
+ */
+import { constants } from 'node:os';
+import { responseLimitBytes } from '../limits.ts';
+import type { ExitStatus } from './launcher.ts';
+
+export interface Failure {
+  readonly errorType: string;
+  readonly payload: Buffer;
+}
+
+/** The runtime's process has ended without having answered. */
+export function exitFailure(requestId: string, status: ExitStatus): Failure {
+  return withRequestId(requestId, 'Runtime.ExitError', exitText(status));
+}
+
+export function timeoutFailure(requestId: string, timeoutMs: number): Failure {
+  return withRequestId(requestId, 'Sandbox.Timedout', `Task timed out after ${(timeoutMs / 1000).toFixed(2)} seconds`);
+}
+
+/** No program to start, or the system cannot start it. */
+export function entrypointFailure(requestId: string, problem: string): Failure {
+  return withRequestId(requestId, 'Runtime.InvalidEntrypoint', problem);
+}
+
+export function tooLargeFailure(): Failure {
+  const errorType = 'Function.ResponseSizeTooLarge';
+  const errorMessage = `Response payload size exceeded maximum allowed payload size (${responseLimitBytes} bytes).`;
+  return { errorType, payload: Buffer.from(JSON.stringify({ errorMessage, errorType })) };
+}
+
+/**
+ * What a runtime reported. Its body goes to the caller as it is; where it is empty, the caller still gets JSON. The type is the body's
+ * own where it has one, since that is what the caller reads.
+ */
+export function reportedFailure(errorType: string | undefined, body: Buffer): Failure {
+  const type = typeInBody(body) ?? errorType ?? 'Unhandled';
+  if (body.length > 0) return { errorType: type, payload: body };
+  return { errorType: type, payload: Buffer.from(JSON.stringify({ errorType: type, errorMessage: '' })) };
+}
+
+function withRequestId(requestId: string, errorType: string, text: string): Failure {
+  const errorMessage = `RequestId: ${requestId} Error: ${text}`;
+  return { errorType, payload: Buffer.from(JSON.stringify({ errorType, errorMessage })) };
+}
+
+function exitText({ code, signal }: ExitStatus): string {
+  if (signal !== null)
+    return `Runtime exited with error: signal: ${signalNames[signal] ?? `signal ${constants.signals[signal]}`}`;
+  return code === 0 || code === null
+    ? 'Runtime exited without providing a reason'
+    : `Runtime exited with error: exit status ${code}`;
+}
+
+function typeInBody(body: Buffer): string | undefined {
+  if (body[0] !== 0x7b) return undefined;
+  try {
+    const type = (JSON.parse(body.toString()) as { errorType?: unknown }).errorType;
+    return typeof type === 'string' && type !== '' ? type : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** As the Go runtime, in which AWS's supervisor is written, names them. */
+const signalNames: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
+  SIGABRT: 'aborted',
+  SIGALRM: 'alarm clock',
+  SIGBUS: 'bus error',
+  SIGFPE: 'floating point exception',
+  SIGHUP: 'hangup',
+  SIGILL: 'illegal instruction',
+  SIGINT: 'interrupt',
+  SIGKILL: 'killed',
+  SIGPIPE: 'broken pipe',
+  SIGQUIT: 'quit',
+  SIGSEGV: 'segmentation fault',
+  SIGTERM: 'terminated',
+  SIGTRAP: 'trace/breakpoint trap',
+};

@@ -29,6 +29,7 @@ import type { Surface } from './platform/surface.ts';
 import { Targets } from './platform/targets.ts';
 import { createCredentials } from './services/iam/credentials.ts';
 import { version } from './version.ts';
+import { notImplemented } from './wire/errors.ts';
 
 /** Every service of the cloud: a line each. They load when first used, or right after the listener is up. */
 const services: { readonly [S in ServiceName]: () => Promise<ServiceDefinition<S>> } = {
@@ -207,6 +208,11 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       bus: dispatcher,
       virtualClock: clock instanceof VirtualClock ? clock : undefined,
       nowMs: () => clock.now(),
+      inspect: async (name, caller, query) => {
+        const service = await loadService(name as ServiceName);
+        if (service?.inspect === undefined) throw notImplemented(name, 'inspect');
+        return service.inspect(caller, query);
+      },
       status,
       stop: () => setImmediate(() => options.onStopRequest?.()),
     },

@@ -14,6 +14,8 @@ export interface Controlled {
   readonly tracer: Tracer;
   readonly virtualClock: VirtualClockControl | undefined;
   nowMs(): number;
+  /** What a service tells beyond AWS's API; undefined where it tells nothing. */
+  inspect(service: string, caller: Caller, query: Record<string, unknown>): Promise<unknown>;
   status(): Promise<Record<string, unknown>>;
   readonly blobs: BlobStore;
   readonly bus: Bus;
@@ -31,6 +33,7 @@ export const controlPrefix = '/_unkai/';
  * | GET faults; PUT faults {point, scope, rate, seed, times?}; DELETE faults | fault points |
  * | GET traces[?traceId=] | the latest spans |
  * | POST call/SERVICE/OPERATION {input} | an AWS operation as the caller; bytes as {"$base64": "…"} |
+ * | POST inspect/SERVICE {query} | what a service tells beyond AWS's API |
  * | POST blobs (bytes) | stores a blob, answers {digest} |
  * | POST stop | ends the cloud |
  */
@@ -66,6 +69,8 @@ async function route(request: WireRequest, caller: Caller, cloud: Controlled): P
   const path = request.path.slice(controlPrefix.length);
   const call = request.method === 'POST' ? /^call\/([a-z0-9]+)\/([A-Za-z0-9]+)$/.exec(path) : null;
   if (call !== null) return json(200, (await cloud.bus.callByName(caller, call[1]!, call[2]!, parse(request))) ?? {});
+  const inspect = request.method === 'POST' ? /^inspect\/([a-z0-9]+)$/.exec(path) : null;
+  if (inspect !== null) return json(200, await cloud.inspect(inspect[1]!, caller, parse(request)));
   switch (`${request.method} ${path}`) {
     case 'GET status':
       return json(200, await cloud.status());

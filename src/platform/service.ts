@@ -77,6 +77,8 @@ export interface Service<S extends ServiceName = ServiceName> {
   readonly target?: TargetHandler;
   /** Ways to reach the service by HTTP beside the AWS API. */
   readonly surfaces?: readonly Surface[];
+  /** What the cloud tells of this service beyond AWS's API, for the CLI and the console; throws AwsError. */
+  readonly inspect?: (caller: Caller, query: Readonly<Record<string, unknown>>) => Promise<unknown>;
   /** Registers agenda handlers and starts workers; called once, after every service is created. */
   start?(): Promise<void> | void;
   /** Ends what it started; everything durable stays in the store. */

@@ -3,6 +3,7 @@ import type { Caller } from '../../platform/context.ts';
 import { type Authorization, defineService, type Service } from '../../platform/service.ts';
 import { createEnvironment } from './environment.ts';
 import { declareFaults } from './faults.ts';
+import { inspectQueue } from './inspect.ts';
 import { moveTaskOperations } from './operations/move-tasks.ts';
 import { queueOperations } from './operations/queues.ts';
 import { receiveOperations } from './operations/receive.ts';
@@ -30,6 +31,7 @@ export const sqs = defineService({
       authorization,
       resourceTypes: [queueType(env), queuePolicyType],
       target: queueTarget(platform),
+      inspect: (caller, query) => inspectQueue(env, caller, query),
       start() {
         env.queues.start();
         startWork(env);

@@ -1,0 +1,21 @@
+import { CliError } from './error.ts';
+
+const unitsMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** `90s`, `1h30m`, `2d`, `500ms`; a bare number is seconds. */
+export function parseDuration(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
+  const pattern = /(\d+(?:\.\d+)?)(ms|min|s|m|h|d)/g;
+  const parts = [...text.matchAll(pattern)];
+  if (parts.length === 0 || text.replace(pattern, '') !== '') {
+    throw new CliError('BadDuration', `'${text}' is not a duration`, 'write it like 90s, 15m, 1h30m or 2d');
+  }
+  return parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * unitsMs[unit!]!, 0);
+}

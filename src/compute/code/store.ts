@@ -168,8 +168,9 @@ export async function removeTree(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
   if (found.isDirectory()) {
-    await chmod(path, 0o755);
-    for (const entry of await readdir(path, { withFileTypes: true })) {
+    // Somebody else may be removing it, too: a cloud that closes takes its scratch folder with it.
+    await chmod(path, 0o755).catch(() => {});
+    for (const entry of await readdir(path, { withFileTypes: true }).catch(() => [])) {
       if (entry.isDirectory()) await removeTree(join(path, entry.name));
     }
   }

@@ -1,0 +1,45 @@
+import type { Platform } from '../../platform/service.ts';
+import type { Surface, SurfaceRequest, SurfaceResponse } from '../../platform/surface.ts';
+import { type FunctionRecord, type FunctionVersion, keys, type Place, read } from './state.ts';
+
+const pathPrefix = '/_aws/lambda/code/';
+
+/** Where a version's package can be had; the digest in it is what a presigned address's signature is on AWS. */
+export function codeLocation(origin: string, place: Place, name: string, version: FunctionVersion): string {
+  const parts = [place.account, place.region, name, version.version, version.codeDigest];
+  return `${origin}${pathPrefix}${parts.map(encodeURIComponent).join('/')}`;
+}
+
+/** Serves packages at the addresses that GetFunction gives. */
+export function codeSurface({ store, blobs }: Platform): Surface {
+  const versionAt = async (place: Place, name: string, version: string): Promise<FunctionVersion | undefined> => {
+    if (version === '$LATEST') return (await read<FunctionRecord>(store, keys.function(place, name)))?.record.latest;
+    if (!/^\d+$/.test(version)) return undefined;
+    return (await read<FunctionVersion>(store, keys.version(place, name, version)))?.record;
+  };
+  return {
+    name: 'lambda-code',
+    pathPrefix,
+    async handle({ method, path }: SurfaceRequest): Promise<SurfaceResponse> {
+      if (method !== 'GET') return plain(405, 'Only GET is allowed here.');
+      const parts = decodedParts(path.slice(pathPrefix.length));
+      const [account = '', region = '', name = '', version = '', digest = ''] = parts ?? [];
+      const found = await versionAt({ account, region }, name, version);
+      const zip = found?.codeDigest === digest ? await blobs.get(digest) : undefined;
+      if (zip === undefined) return plain(404, 'There is no such package, or it has been replaced.');
+      return { status: 200, headers: [['content-type', 'application/zip']], body: zip };
+    },
+  };
+}
+
+function decodedParts(path: string): string[] | undefined {
+  try {
+    return path.split('/').map(decodeURIComponent);
+  } catch {
+    return undefined;
+  }
+}
+
+function plain(status: number, text: string): SurfaceResponse {
+  return { status, headers: [['content-type', 'text/plain; charset=utf-8']], body: `${text}\n` };
+}

@@ -103,7 +103,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const onError = (error: unknown, job: object): void =>
     log.error('a job failed', { ...job, problem: String((error as Error).stack ?? error) });
   const agenda = new Agenda({ store, clock, onError });
-  const credentials = createCredentials({ store, clock, random });
+  const credentials = createCredentials({ store, clock, random, enforced: auth === 'enforced' });
   const dispatcher = new Dispatcher({
     clock,
     random,

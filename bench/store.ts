@@ -59,11 +59,12 @@ const cases: readonly Case[] = [
   },
   {
     name: 'get',
-    prepare: (store) => fill(stored, (turn) => store.commit({ set: [{ key: extendKey(items, turn), value }] })),
+    prepare: fillItems,
     run: (store, turn) => store.get(extendKey(items, (turn * 7919) % stored)),
   },
   {
     name: 'list 100',
+    prepare: fillItems,
     run: (store, turn) => store.list({ ...prefixRange(items), start: extendKey(items, turn % 9000) }, { limit: 100 }),
   },
   { name: 'claim 10 + settle 10, backlog 1,000', ...claimAndSettle('few', 1000) },
@@ -157,6 +158,10 @@ function sent(queue: Buffer, number: number, turn: number): Commit {
 /** Numbers as far apart as those of random ids are. */
 function scattered(turn: number): number {
   return Math.imul(turn, 2654435761) >>> 0;
+}
+
+function fillItems(store: Store): Promise<void> {
+  return fill(stored, (turn) => store.commit({ set: [{ key: extendKey(items, turn), value }] }));
 }
 
 async function fill(count: number, write: (turn: number) => Promise<unknown>): Promise<void> {

@@ -100,6 +100,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const { clock } = keeper;
   const faults = new Faults();
   const tracer = new Tracer({ clock, random });
+  const logProblem = (message: string, error: unknown): void =>
+    log.error(message, { problem: String((error as Error).stack ?? error) });
   const onError = (error: unknown, job: object): void =>
     log.error('a job failed', { ...job, problem: String((error as Error).stack ?? error) });
   const agenda = new Agenda({ store, clock, onError });
@@ -170,7 +172,11 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const ready = (): Promise<void> => {
     allReady ??= (async () => {
       const created = await Promise.all(names.map((name) => loadService(name)));
-      for (const service of created) await service?.start?.();
+      // One that cannot start must not keep the others from their due work.
+      const startOne = async (service: Service | undefined): Promise<void> => service?.start?.();
+      for (const outcome of await Promise.allSettled(created.map(startOne))) {
+        if (outcome.status === 'rejected') logProblem('a service could not start', outcome.reason);
+      }
       if (!closing.signal.aborted) agenda.start();
     })();
     return allReady;
@@ -238,9 +244,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
 
   // What was due while nobody ran the cloud is taken up at once, whether or not a request comes.
   setImmediate(() => {
-    ready().catch((error: unknown) =>
-      log.error('a service could not start', { problem: String((error as Error).stack ?? error) }),
-    );
+    ready().catch((error: unknown) => logProblem('a service could not be loaded', error));
   });
 
   let closed: Promise<void> | undefined;

@@ -7,6 +7,7 @@ import type { Caller } from '../platform/context.ts';
 import type { Bus } from '../platform/service.ts';
 import { AwsError } from '../wire/errors.ts';
 import type { WireRequest, WireResponse } from '../wire/message.ts';
+import { loadIndex, loadModel } from '../wire/model.ts';
 
 /** What the control API steers: the cloud itself, not what runs on it. */
 export interface Controlled {
@@ -68,7 +69,18 @@ async function route(request: WireRequest, caller: Caller, cloud: Controlled): P
   const { faults, tracer } = cloud;
   const path = request.path.slice(controlPrefix.length);
   const call = request.method === 'POST' ? /^call\/([a-z0-9]+)\/([A-Za-z0-9]+)$/.exec(path) : null;
-  if (call !== null) return json(200, (await cloud.bus.callByName(caller, call[1]!, call[2]!, parse(request))) ?? {});
+  if (call !== null) {
+    const [, service, operation] = call as unknown as [string, string, string];
+    if (loadIndex()[service] === undefined || loadModel(service).operations[operation] === undefined) {
+      throw new UserMistake(
+        404,
+        'UnknownOperation',
+        `AWS has no ${service}.${operation}`,
+        'write it as in models/, such as call/sqs/ListQueues',
+      );
+    }
+    return json(200, (await cloud.bus.callByName(caller, service, operation, parse(request))) ?? {});
+  }
   const inspect = request.method === 'POST' ? /^inspect\/([a-z0-9]+)$/.exec(path) : null;
   if (inspect !== null) return json(200, await cloud.inspect(inspect[1]!, caller, parse(request)));
   switch (`${request.method} ${path}`) {

@@ -45,9 +45,11 @@ export async function launch(
   // Since the process began, as the user waited for it.
   const tookMs = Math.round(performance.now());
   terminal.line(`ready on ${cloud.endpoint} in ${tookMs} ms`);
-  terminal.data({ ready: true, endpoint: cloud.endpoint, milliseconds: tookMs, pid: process.pid });
-  if (chosen.auth !== undefined && chosen.auth !== 'off') {
-    const root = await cloud.platform.credentials.root();
+  const root = chosen.auth === 'off' ? undefined : await cloud.platform.credentials.root();
+  const credentials =
+    root === undefined ? {} : { accessKeyId: root.accessKeyId, secretAccessKey: root.secretAccessKey };
+  terminal.data({ ready: true, endpoint: cloud.endpoint, milliseconds: tookMs, pid: process.pid, ...credentials });
+  if (root !== undefined) {
     terminal.progress(
       `root credentials: AWS_ACCESS_KEY_ID=${root.accessKeyId} AWS_SECRET_ACCESS_KEY=${root.secretAccessKey}`,
     );

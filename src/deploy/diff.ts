@@ -1,4 +1,4 @@
-import type { ResourceType } from './contract.ts';
+import type { ResourceType } from '../platform/resource-type.ts';
 import { isObject, type Json, type JsonObject, jsonEquals, member } from './json.ts';
 
 /** How a resource's properties differ, and what that asks for. */
@@ -12,10 +12,7 @@ export interface PropertyDiff {
 export function diffProperties(type: ResourceType, before: JsonObject, after: JsonObject): PropertyDiff {
   const names = new Set([...Object.keys(after), ...Object.keys(before)]);
   const changed = [...names].filter((name) => !jsonEquals(member(before, name), member(after, name)));
-  const needReplacement =
-    type.update === undefined
-      ? changed
-      : type.createOnly.filter((path) => !jsonEquals(at(before, path), at(after, path)));
+  const needReplacement = (type.createOnly ?? []).filter((path) => !jsonEquals(at(before, path), at(after, path)));
   return { changed, needReplacement };
 }
 

@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { type LiveResource, type ResourceContext, ResourceFailure, type ResourceType } from './contract.ts';
+import {
+  type Properties,
+  type ResourceContext,
+  ResourceFailure,
+  type ResourceType,
+} from '../platform/resource-type.ts';
+import type { LiveResource } from './contract.ts';
 import { continueRollback, type EngineHost, runStack, type StackOperation, type StackResult } from './engine.ts';
 import type { JournalEntry } from './engineState.ts';
-import type { JsonObject } from './json.ts';
 import { parseSource } from './source.ts';
 import { readTemplate } from './template.ts';
 
@@ -18,7 +23,7 @@ const pseudo = {
 
 /** A small world of things: what exists, and who may fail. */
 class World {
-  readonly things = new Map<string, JsonObject>();
+  readonly things = new Map<string, Properties>();
   readonly calls: string[] = [];
   readonly failing = new Map<string, string>();
   most = 0;
@@ -26,17 +31,18 @@ class World {
 
   readonly thing: ResourceType = {
     typeName: 'Test::Thing',
+    properties: ['Key', 'Name', 'Size', 'Of', 'Arn', 'Secret'],
     createOnly: ['Key'],
     nameProperty: 'Name',
-    create: async (ctx, logicalId, properties) => {
-      await this.#call(`create ${logicalId}`);
+    create: async (ctx, properties) => {
+      await this.#call(`create ${ctx.logicalId}`);
       const physicalId = String(properties['Name'] ?? ctx.generatedName({ maxLength: 64 }));
       if (this.things.has(physicalId) && !ctx.retried)
         throw new ResourceFailure(`${physicalId} is taken`, 'AlreadyExists');
       this.things.set(physicalId, properties);
       return this.#result(physicalId);
     },
-    update: async (ctx, physicalId, _old, properties) => {
+    update: async (ctx, physicalId, properties) => {
       await this.#call(`update ${ctx.logicalId}`);
       if (!this.things.has(physicalId)) throw new ResourceFailure(`no ${physicalId}`, 'NotFound');
       this.things.set(physicalId, properties);
@@ -100,7 +106,9 @@ async function run(
       }
       kept.push(entry);
     },
-    call: async () => undefined,
+    caller: {} as EngineHost['caller'],
+    bus: {} as EngineHost['bus'],
+    sleep: async () => undefined,
     dynamicReference: async (_service, reference) => `resolved-${reference}`,
     exports: new Map(),
     availabilityZones: () => [],
@@ -218,14 +226,14 @@ Resources:
 
   it('refuses a bad property and a failing output with the resource and the reason', async () => {
     const world = new World();
-    const shaped: ResourceType = { ...world.thing, requiredProperties: ['Size'], properties: { Size: 'integer' } };
+    const shaped: ResourceType = { ...world.thing, required: ['Size'], properties: ['Size'] };
     Object.assign(world, { thing: shaped });
     const bad = await run(
       world,
       operationOf('CREATE', 'Resources: { A: { Type: Test::Thing, Properties: { Sise: 1 } } }'),
     );
     expect(bad.events).toContain(
-      'A CREATE_FAILED (Property validation failure: [The property {/Size} is required, Encountered unsupported properties in {/}: [Sise]])',
+      'A CREATE_FAILED (Properties validation failed for resource A with message:\n#: required key [Size] not found\n#: extraneous key [Sise] is not permitted)',
     );
     const output = await run(
       new World(),
@@ -429,13 +437,13 @@ Resources:
   );
 
   it('gives a retried step the same token and name', async () => {
-    const seen: Pick<ResourceContext, 'clientToken' | 'retried'>[] = [];
+    const seen: { clientToken: string; retried: boolean | undefined }[] = [];
     const world = new World();
     const { create } = world.thing;
     Object.assign(world.thing, {
-      create: (ctx: ResourceContext, id: string, properties: JsonObject) => {
+      create: (ctx: ResourceContext, properties: Properties) => {
         seen.push({ clientToken: ctx.clientToken, retried: ctx.retried });
-        return create(ctx, id, properties);
+        return create(ctx, properties);
       },
     });
     const operation = operationOf('CREATE', 'Resources: { A: { Type: Test::Thing } }');

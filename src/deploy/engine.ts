@@ -1,3 +1,5 @@
+import type { Caller } from '../platform/context.ts';
+import type { Bus } from '../platform/service.ts';
 import type { LiveResource } from './contract.ts';
 import type { DynamicLookup } from './dynamicReferences.ts';
 import { stackEntry } from './engineReport.ts';
@@ -24,6 +26,8 @@ export interface StackOperation {
   readonly leftOver?: readonly LiveResource[];
   /** DO_NOTHING is also DisableRollback; DELETE only counts for CREATE. */
   readonly onFailure: 'ROLLBACK' | 'DELETE' | 'DO_NOTHING';
+  /** RetainExceptOnCreate: what is to be retained goes all the same in the rollback of the creation that made it. */
+  readonly retainExceptOnCreate?: boolean;
   /** DeleteStack's RetainResources. */
   readonly retain?: ReadonlySet<string>;
 }
@@ -36,16 +40,29 @@ export interface EngineHost {
    * order. What is not recorded is tried again.
    */
   readonly journal: (entry: JournalEntry) => Promise<void>;
-  readonly call: (service: string, operation: string, input: unknown) => Promise<unknown>;
+  /** In whose name resources are made. */
+  readonly caller: Caller;
+  readonly bus: Bus;
+  /** Waits in cloud time; rejects when `signal` aborts. */
+  readonly sleep: (delayMs: number) => Promise<void>;
   readonly dynamicReference: DynamicLookup;
   readonly exports: ReadonlyMap<string, string>;
   readonly availabilityZones: (region: string) => readonly string[];
   /** The process stops: the run rejects with the signal's reason and may be taken up again from the journal. */
   readonly signal: AbortSignal;
-  /** A reason to stop going forward and roll back: the creation's timeout, CancelUpdateStack. Asked between steps. */
-  readonly interruption?: () => string | undefined;
+  /** Asked between steps of going forward. */
+  readonly interruption?: () => Interruption | undefined;
+  /** Judges and publishes the exports; what it answers is why the operation fails. May be asked again after a crash. */
+  readonly publish?: (outputs: readonly StackOutput[]) => Promise<string | undefined>;
   /** Steps at a time; CloudFormation has no bound of its own that it tells. */
   readonly concurrency?: number;
+}
+
+/** Why to stop going forward: the creation's timeout, CancelUpdateStack, DeleteStack. */
+export interface Interruption {
+  readonly reason: string;
+  /** Delete the stack at once, instead of what the operation says about failures. */
+  readonly thenDelete?: boolean;
 }
 
 export interface StackResult {

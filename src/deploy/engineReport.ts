@@ -1,8 +1,11 @@
-import { type LiveResource, ResourceFailure, type ResourceType } from './contract.ts';
+import { type HandlerErrorCode, ResourceFailure, type ResourceType } from '../platform/resource-type.ts';
+import { AwsError } from '../wire/errors.ts';
+import type { LiveResource } from './contract.ts';
 import type { JournalEntry, Phase, RunState, StackEvent, StackOutput } from './engineState.ts';
 import { TemplateError } from './errors.ts';
 import type { Evaluator, PseudoParameters } from './intrinsics.ts';
 import { isScalar, jsonEquals, member } from './json.ts';
+import { validationFailure } from './shapes.ts';
 import type { Template } from './template.ts';
 
 /** A change of the stack's own status, with its event. */
@@ -22,21 +25,50 @@ export function event(resource: LiveResource, status: string, reason?: string): 
 
 /** Text: https://github.com/convox/rack/issues/2941 */
 export function refuseCustomName(type: ResourceType, before: LiveResource, wanted: LiveResource): void {
-  const name = type.nameProperty === undefined ? undefined : member(wanted.properties, type.nameProperty);
-  if (name === undefined || !jsonEquals(name, member(before.properties, type.nameProperty as string))) return;
+  const property = type.nameProperty ?? nameProperties.get(type.typeName);
+  const name = property === undefined ? undefined : member(wanted.properties, property);
+  if (name === undefined || !jsonEquals(name, member(before.properties, property as string))) return;
   throw new TemplateError(
     'CloudFormation cannot update a stack when a custom-named resource requires replacing. ' +
       `Rename ${String(name)} and update the stack again.`,
   );
 }
 
+/** The properties that name a resource, of types that do not declare their own. */
+const nameProperties: ReadonlyMap<string, string> = new Map([
+  ['AWS::ApiGatewayV2::Stage', 'StageName'],
+  ['AWS::DynamoDB::Table', 'TableName'],
+  ['AWS::IAM::ManagedPolicy', 'ManagedPolicyName'],
+  ['AWS::IAM::Role', 'RoleName'],
+  ['AWS::Lambda::Alias', 'Name'],
+  ['AWS::Lambda::Function', 'FunctionName'],
+  ['AWS::Logs::LogGroup', 'LogGroupName'],
+  ['AWS::SQS::Queue', 'QueueName'],
+]);
+
 /** Form of a provider's failure: https://github.com/aws-solutions/amazon-marketing-cloud-uploader-from-aws/issues/167 */
 export function reasonOf(error: unknown, token: string): string {
   if (error instanceof TemplateError) return error.message;
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof ResourceFailure && message.startsWith('Property validation failure:')) return message;
-  const code = error instanceof ResourceFailure ? error.handlerErrorCode : 'GeneralServiceException';
+  if (error instanceof ResourceFailure && message.startsWith(validationFailure)) return message;
+  const code =
+    error instanceof ResourceFailure
+      ? error.handlerErrorCode
+      : error instanceof AwsError
+        ? handlerErrorCode(error.code)
+        : 'InternalFailure';
   return `Resource handler returned message: "${message}" (RequestToken: ${token}, HandlerErrorCode: ${code})`;
+}
+
+/** The resource provider contract's code that comes nearest to a service's error. */
+function handlerErrorCode(code: string): HandlerErrorCode {
+  if (/AlreadyExists|ResourceInUse|ResourceConflict|Duplicate/.test(code)) return 'AlreadyExists';
+  if (/NotFound|NoSuch|NonExistent|DoesNotExist/.test(code)) return 'NotFound';
+  if (/AccessDenied|Unauthorized|Forbidden/.test(code)) return 'AccessDenied';
+  if (/Throttl|TooManyRequests/.test(code)) return 'Throttling';
+  if (/LimitExceeded/.test(code)) return 'ServiceLimitExceeded';
+  if (/Validation|Invalid|BadRequest|Malformed/.test(code)) return 'InvalidRequest';
+  return 'GeneralServiceException';
 }
 
 /** The stack's outputs, or what is wrong with them. */

@@ -1,13 +1,13 @@
 import {
-  type LiveResource,
   type ResourceContext,
   ResourceFailure,
-  type ResourceResult,
+  type ResourceState,
   type ResourceType,
-} from './contract.ts';
+} from '../platform/resource-type.ts';
+import type { LiveResource } from './contract.ts';
 import { diffProperties } from './diff.ts';
 import { resolveDynamicReferences } from './dynamicReferences.ts';
-import type { EngineHost, StackOperation, StackResult } from './engine.ts';
+import type { EngineHost, Interruption, StackOperation, StackResult } from './engine.ts';
 import { event, failureText, outputsOf, reasonOf, refuseCustomName, stackEntry } from './engineReport.ts';
 import {
   apply,
@@ -36,7 +36,7 @@ export class StackRun {
   readonly #started: boolean;
   #recording: Promise<void> = Promise.resolve();
   #journalError: { readonly error: unknown } | undefined;
-  #interruption: string | undefined;
+  #interruption: Interruption | undefined;
   #graph: DependencyGraph | undefined;
 
   constructor(operation: StackOperation, host: EngineHost, journal: readonly JournalEntry[]) {
@@ -91,11 +91,12 @@ export class StackRun {
     const graph = dependencyGraph(template, (condition) => evaluator.condition(condition));
     this.#graph = graph;
     await this.#work(graph, (logicalId) => this.#makeOne(logicalId, template, evaluator, graph), true);
-    let failure = failureText(this.#state.failures) ?? this.#interruption;
+    let failure = this.#interruption?.reason ?? failureText(this.#state.failures);
     if (failure === undefined) {
       const outputs = outputsOf(template, evaluator);
-      if (typeof outputs === 'string') failure = `${outputs}. `;
-      else await this.#record({ kind: 'outputs', outputs }, []);
+      const problem = typeof outputs === 'string' ? outputs : await this.#host.publish?.(outputs);
+      if (problem !== undefined) failure = `${problem.replace(/\.$/, '')}. `;
+      else if (typeof outputs !== 'string') await this.#record({ kind: 'outputs', outputs }, []);
     }
     if (failure !== undefined) return this.#forwardFailed(failure);
     if (this.#operation.kind === 'CREATE') return this.#stack('CREATE_COMPLETE', 'done');
@@ -104,6 +105,7 @@ export class StackRun {
 
   #forwardFailed(failure: string): Promise<void> {
     const { kind, onFailure } = this.#operation;
+    if (this.#interruption?.thenDelete) return this.#stack('DELETE_IN_PROGRESS', 'delete', failure);
     if (onFailure === 'DO_NOTHING') return this.#stack(`${kind}_FAILED`, 'done', failure);
     if (kind === 'UPDATE') return this.#stack('UPDATE_ROLLBACK_IN_PROGRESS', 'restore', failure);
     return onFailure === 'DELETE'
@@ -245,9 +247,9 @@ export class StackRun {
     const context = this.#context(wanted.logicalId, 'create', retried, before, wanted);
     try {
       if (before && replaces) refuseCustomName(type, before, wanted);
-      const properties = await this.#ready(type, wanted.properties);
+      const properties = await this.#ready(type, wanted.logicalId, wanted.properties);
       const known = this.#state.initiated.get(wanted.logicalId);
-      const made = await type.create(context, wanted.logicalId, properties);
+      const made = await type.create(context, properties);
       const resource = this.#made(wanted, made, `${verb}_COMPLETE`);
       const initiated = known === undefined && !this.#state.initiated.has(wanted.logicalId);
       const first = initiated ? [event(resource, `${verb}_IN_PROGRESS`, 'Resource creation Initiated')] : [];
@@ -270,14 +272,9 @@ export class StackRun {
     const retried = await this.#begin(wanted.logicalId, event(wanted, 'UPDATE_IN_PROGRESS'));
     const context = this.#context(wanted.logicalId, 'update', retried, undefined, wanted);
     try {
-      const properties = await this.#ready(type, wanted.properties);
-      const old = await this.#ready(type, before.properties);
-      const made = await (type.update as NonNullable<ResourceType['update']>)(
-        context,
-        before.physicalId,
-        old,
-        properties,
-      );
+      const properties = await this.#ready(type, wanted.logicalId, wanted.properties);
+      const old = await this.#ready(type, before.logicalId, before.properties);
+      const made = await type.update(context, before.physicalId, properties, old);
       const resource = this.#made(wanted, made, 'UPDATE_COMPLETE');
       if (this.#givesUp()) {
         return this.#recordFailure(
@@ -305,7 +302,7 @@ export class StackRun {
     const { changed, needReplacement } = diffProperties(type, old.properties, now.properties);
     const retried = await this.#begin(old.logicalId, event(old, 'UPDATE_IN_PROGRESS'));
     try {
-      if (type.update === undefined || changed.length === 0 || needReplacement.length > 0) {
+      if (changed.length === 0 || needReplacement.length > 0) {
         // A replacement: the old physical resource is untouched. The new one, if it came to be, goes in the cleanup.
         const resource = { ...old, status: 'UPDATE_COMPLETE' };
         const made = now.physicalId !== '' && now.physicalId !== old.physicalId ? now : undefined;
@@ -315,12 +312,12 @@ export class StackRun {
         return;
       }
       const context = this.#context(old.logicalId, 'restore', retried, undefined, old);
-      const failedProperties = await this.#ready(type, now.properties).catch(() => now.properties);
+      const failedProperties = await this.#ready(type, now.logicalId, now.properties).catch(() => now.properties);
       const made = await type.update(
         context,
         old.physicalId,
+        await this.#ready(type, old.logicalId, old.properties),
         failedProperties,
-        await this.#ready(type, old.properties),
       );
       const resource = this.#made(old, made, 'UPDATE_COMPLETE');
       await this.#record({ kind: 'made', resource }, [event(resource, 'UPDATE_COMPLETE')]);
@@ -358,7 +355,9 @@ export class StackRun {
     const type = this.#host.types(resource.type) as ResourceType;
     const context = this.#context(resource.logicalId, 'delete', retried, undefined, resource);
     try {
-      const properties = await this.#ready(type, resource.properties).catch(() => resource.properties);
+      const properties = await this.#ready(type, resource.logicalId, resource.properties).catch(
+        () => resource.properties,
+      );
       if (this.#policyOf(resource) === 'Snapshot') await type.snapshot?.(context, resource.physicalId, properties);
       await type.delete(context, resource.physicalId, properties);
       await this.#record({ kind: 'gone', key: resourceKey(resource) }, [event(resource, 'DELETE_COMPLETE')]);
@@ -386,15 +385,16 @@ export class StackRun {
   #policyOf(resource: LiveResource): DeletionPolicy {
     const now = this.#state.live.get(resource.logicalId);
     const replaced = now !== undefined && now.physicalId !== resource.physicalId;
-    return replaced ? resource.updateReplacePolicy : resource.deletionPolicy;
+    const policy = replaced ? resource.updateReplacePolicy : resource.deletionPolicy;
+    return policy === 'Retain' && this.#operation.retainExceptOnCreate ? 'RetainExceptOnCreate' : policy;
   }
 
   /** What the resource type is given: dynamic references looked up, values of the declared types. */
-  async #ready(type: ResourceType, properties: JsonObject): Promise<JsonObject> {
-    return shapeProperties(type, await resolveDynamicReferences(properties, this.#host.dynamicReference));
+  async #ready(type: ResourceType, logicalId: string, properties: JsonObject): Promise<JsonObject> {
+    return shapeProperties(type, logicalId, await resolveDynamicReferences(properties, this.#host.dynamicReference));
   }
 
-  #made(wanted: LiveResource, { physicalId, attributes }: ResourceResult, status: string): LiveResource {
+  #made(wanted: LiveResource, { physicalId, attributes }: ResourceState, status: string): LiveResource {
     return { ...wanted, physicalId, attributes: JSON.parse(JSON.stringify(attributes)) as JsonObject, status };
   }
 
@@ -472,9 +472,9 @@ export class StackRun {
     const { pseudo, tags, operationId } = this.#operation;
     const seed = `${pseudo.stackId} ${logicalId}${replaces ? ` ${operationId}` : ''}`;
     return {
-      account: pseudo.accountId,
-      region: pseudo.region,
-      partition: pseudo.partition,
+      caller: this.#host.caller,
+      bus: this.#host.bus,
+      sleep: this.#host.sleep,
       stackName: pseudo.stackName,
       stackId: pseudo.stackId,
       logicalId,
@@ -494,7 +494,6 @@ export class StackRun {
           event({ ...resource, physicalId }, status, 'Resource creation Initiated'),
         ]);
       },
-      call: this.#host.call,
       signal: this.#host.signal,
     };
   }

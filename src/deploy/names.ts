@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { NameRules } from './contract.ts';
+import type { NameRules } from '../platform/resource-type.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const suffixLength = 12;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { LiveResource, ResourceType } from './contract.ts';
+import type { ResourceType } from '../platform/resource-type.ts';
+import type { LiveResource } from './contract.ts';
 import { resolveDynamicReferences } from './dynamicReferences.ts';
 import { dependencyGraph, reverseGraph, waves } from './graph.ts';
 import { knownAfterApply } from './intrinsics.ts';
@@ -22,6 +23,7 @@ const pseudo = {
 
 const thing: ResourceType = {
   typeName: 'Test::Thing',
+  properties: ['Key', 'Deep', 'Size', 'Of', 'X'],
   createOnly: ['Key', 'Deep.Key'],
   attributeNames: ['Arn'],
   create: async () => ({ physicalId: 'x', attributes: {} }),
@@ -211,8 +213,9 @@ describe('names', () => {
 describe('properties', () => {
   const typed: ResourceType = {
     ...thing,
-    requiredProperties: ['Name'],
-    properties: {
+    required: ['Name'],
+    properties: ['Name', 'Size', 'On', 'Tags', 'Env', 'Policy', 'Rate'],
+    shapes: {
       Name: 'string',
       Size: 'integer',
       On: 'boolean',
@@ -225,7 +228,7 @@ describe('properties', () => {
 
   it('are brought to their types', () => {
     expect(
-      shapeProperties(typed, {
+      shapeProperties(typed, 'A', {
         Name: 5,
         Size: '30',
         On: 'true',
@@ -246,10 +249,10 @@ describe('properties', () => {
   });
 
   it('are refused with all that is wrong', () => {
-    expect(() => shapeProperties(typed, { Sise: 1, Size: 'x', Tags: { a: 1 }, Env: { Foo: 1 } })).toThrow(
-      'Property validation failure: [The property {/Name} is required, Encountered unsupported properties in {/}: [Sise], Value of ' +
-        'property {/Size} does not match type {Integer}, Value of property {/Tags} does not match type {List}, Encountered ' +
-        'unsupported properties in {/Env}: [Foo]]',
+    expect(() => shapeProperties(typed, 'A', { Sise: 1, Size: 'x', Tags: { a: 1 }, Env: { Foo: 1 } })).toThrow(
+      'Properties validation failed for resource A with message:\n#: required key [Name] not found\n' +
+        '#: extraneous key [Sise] is not permitted\n#/Size: expected type: Integer, found: String\n' +
+        '#/Tags: expected type: JSONArray, found: JSONObject\n#/Env: extraneous key [Foo] is not permitted',
     );
   });
 

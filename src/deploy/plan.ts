@@ -1,4 +1,5 @@
-import type { LiveResource, ResourceType } from './contract.ts';
+import type { ResourceType } from '../platform/resource-type.ts';
+import type { LiveResource } from './contract.ts';
 import { diffProperties } from './diff.ts';
 import { TemplateError } from './errors.ts';
 import { dependencyGraph, waves } from './graph.ts';

@@ -54,8 +54,12 @@ export async function prepareTemplate(source: TemplateSource, options: PrepareOp
   return { template, parameters, processed, conditions };
 }
 
-/** Parameters, mappings and transforms, which the transforms themselves need; the rest may still be in a transform's own form. */
-function readDeclarations(source: TemplateSource): Template {
+/**
+ * Parameters, mappings and transforms, which the transforms themselves need; the rest may still be in a transform's own form.
+ *
+ * @throws {TemplateError}
+ */
+export function readDeclarations(source: TemplateSource): Template {
   const sections = ['Parameters', 'Mappings', 'Transform', 'AWSTemplateFormatVersion'];
   const known = mapObject(source.root, (value, key) => (sections.includes(key) ? value : undefined));
   const root = { ...known, Resources: { Placeholder: { Type: 'AWS::CloudFormation::WaitConditionHandle' } } };

@@ -8,7 +8,11 @@ export class RuleError extends Error {
   readonly fields: Readonly<Record<string, unknown>> | undefined;
 
   constructor(message: string, code = 'ValidationException', fields?: Readonly<Record<string, unknown>>) {
+    // An answer and not a bug: capturing a stack trace would cost more than most checks.
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     super(message);
+    Error.stackTraceLimit = limit;
     this.name = 'RuleError';
     this.code = code;
     this.fields = fields;

@@ -18,11 +18,11 @@ export function itemFromJson(text: string): Item {
   return MAY_HOLD_BINARY.test(text) ? attributesFromWire(parsed) : (parsed as Item);
 }
 
-type WireMap = Readonly<Record<string, WireValue>>;
+export type WireMap = Readonly<Record<string, WireValue>>;
 type WireValue = Readonly<Record<string, unknown>>;
 
 /** The wire form of attributes; the same object where it holds no binary. */
-function attributesToWire(attributes: AttributeMap): AttributeMap | WireMap {
+export function attributesToWire(attributes: AttributeMap): AttributeMap | WireMap {
   let changed: Record<string, unknown> | undefined;
   for (const name in attributes) {
     const value = attributes[name]!;

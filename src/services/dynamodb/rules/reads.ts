@@ -18,6 +18,7 @@ import {
   type KeyAttribute,
   keyAttributes,
   keyOf,
+  projectedNames,
   type TableSchema,
 } from './keys.ts';
 import {
@@ -231,8 +232,19 @@ function resolveSource(prepared: PreparedRead, table: TableSchema): ReadSource {
   for (const { name } of key) {
     if (!startKeyNames.includes(name)) startKeyNames.push(name);
   }
-  const holdsAll = index.Projection?.ProjectionType === 'ALL';
-  return { index, isGlobal, key, startKeyNames, fetchesFromTable: prepared.select === 'ALL_ATTRIBUTES' && !holdsAll };
+  const projected = projectedNames(table, index);
+  const missing =
+    projected === undefined ? [] : namesIn(prepared.projectionPaths).filter((name) => !projected.has(name));
+  if (isGlobal && missing.length > 0) {
+    // As quoted in localstack/localstack#478.
+    throw invalidParameter(`Global secondary index ${prepared.indexName} does not project [${missing.join(', ')}]`);
+  }
+  const wantsMore = prepared.select === 'ALL_ATTRIBUTES' || missing.length > 0;
+  return { index, isGlobal, key, startKeyNames, fetchesFromTable: projected !== undefined && wantsMore };
+}
+
+function namesIn(paths: readonly Path[]): readonly string[] {
+  return [...new Set(paths.map(([name]) => name as string))];
 }
 
 function checkAllAttributes(prepared: PreparedRead, source: ReadSource): void {

@@ -172,7 +172,8 @@ function checkBounds(throughput: ThroughputInput | undefined): void {
   }
 }
 
-function checkDefined(keySchema: readonly KeySchemaElement[], definitions: readonly string[]): void {
+/** Every key attribute is defined. */
+export function checkDefined(keySchema: readonly KeySchemaElement[], definitions: readonly string[]): void {
   const keys = keySchema.map(({ AttributeName }) => AttributeName);
   if (keys.every((key) => definitions.includes(key))) return;
   throw invalidParameter(
@@ -245,23 +246,28 @@ function checkGlobalIndexes(
   if (indexes.length === 0) throw invalidParameter('List of GlobalSecondaryIndexes is empty');
   for (const index of indexes) {
     checkDefined(index.KeySchema, definitions);
-    checkKeySchema(index.KeySchema);
-    checkProjection(index);
-    if (isOnDemand && index.ProvisionedThroughput !== undefined) {
-      throw invalidParameter(
-        `ProvisionedThroughput should not be specified for index: ${index.IndexName} ` +
-          'when BillingMode is PAY_PER_REQUEST',
-      );
-    }
-    if (!isOnDemand && index.ProvisionedThroughput === undefined) {
-      throw invalidParameter(`ProvisionedThroughput is not specified for index: ${index.IndexName}`);
-    }
-    checkBounds(index.ProvisionedThroughput);
+    checkGlobalIndex(index, isOnDemand);
     checkUnique(index, names);
   }
   if (indexes.length > MAX_GLOBAL_INDEXES) {
     throw invalidParameter(`GlobalSecondaryIndex count exceeds the per-table limit of ${MAX_GLOBAL_INDEXES}`);
   }
+}
+
+/** A global index's key schema, projection and throughput. */
+export function checkGlobalIndex(index: IndexInput, isOnDemand: boolean): void {
+  checkKeySchema(index.KeySchema);
+  checkProjection(index);
+  if (isOnDemand && index.ProvisionedThroughput !== undefined) {
+    throw invalidParameter(
+      `ProvisionedThroughput should not be specified for index: ${index.IndexName} ` +
+        'when BillingMode is PAY_PER_REQUEST',
+    );
+  }
+  if (!isOnDemand && index.ProvisionedThroughput === undefined) {
+    throw invalidParameter(`ProvisionedThroughput is not specified for index: ${index.IndexName}`);
+  }
+  checkBounds(index.ProvisionedThroughput);
 }
 
 function checkProjection(index: IndexInput): void {

@@ -87,6 +87,9 @@ export interface PreparedUpdate {
 /** Checks a GetItem request by itself. Throws RuleError. */
 export function validateGetItem(input: GetItemInput): PreparedGet {
   const { ProjectionExpression, AttributesToGet } = input;
+  if (ProjectionExpression === undefined && AttributesToGet === undefined && !hasPlaceholders(input)) {
+    return { key: validateAttributes(input.Key), paths: [], project: undefined };
+  }
   checkParameterMix(input, { ProjectionExpression }, { AttributesToGet });
   const key = validateAttributes(input.Key);
   checkAttributesToGet(AttributesToGet);
@@ -108,7 +111,7 @@ export function checkGetItem(prepared: PreparedGet, table: TableSchema): void {
 /** Checks a PutItem request by itself; numbers of the item become canonical. Throws RuleError. */
 export function validatePutItem(input: PutItemInput): PreparedPut {
   const { ConditionExpression, Expected } = input;
-  checkParameterMix(input, { ConditionExpression }, { Expected });
+  if (!isUnconditional(input)) checkParameterMix(input, { ConditionExpression }, { Expected });
   const item = validateAttributes(input.Item);
   checkReturnOldOnly(input.ReturnValues);
   checkItemSize(item);
@@ -123,7 +126,7 @@ export function checkPutItem(prepared: PreparedPut, table: TableSchema): void {
 /** Checks a DeleteItem request by itself. Throws RuleError. */
 export function validateDeleteItem(input: DeleteItemInput): PreparedDelete {
   const { ConditionExpression, Expected } = input;
-  checkParameterMix(input, { ConditionExpression }, { Expected });
+  if (!isUnconditional(input)) checkParameterMix(input, { ConditionExpression }, { Expected });
   const key = validateAttributes(input.Key);
   checkReturnOldOnly(input.ReturnValues);
   return { key, condition: conditionOf(input) };
@@ -174,7 +177,23 @@ export function checkCondition(condition: Predicate | undefined, item: Item | un
   throw conditionalCheckFailed(returnValues === 'ALL_OLD' ? item : undefined);
 }
 
+/** The usual request, which has nothing to be held against each other. */
+function isUnconditional(input: ConditionalInput): boolean {
+  const { ConditionExpression, Expected, ConditionalOperator } = input;
+  return (
+    ConditionExpression === undefined &&
+    Expected === undefined &&
+    ConditionalOperator === undefined &&
+    !hasPlaceholders(input)
+  );
+}
+
+function hasPlaceholders(input: ExpressionInput): boolean {
+  return input.ExpressionAttributeNames !== undefined || input.ExpressionAttributeValues !== undefined;
+}
+
 function conditionOf(input: ConditionalInput): Predicate | undefined {
+  if (isUnconditional(input)) return undefined;
   const expected = conditionOfExpected(input.Expected, input.ConditionalOperator as ConditionalOperator | undefined);
   const placeholders = placeholdersOf(input);
   const condition = predicateOf(input.ConditionExpression, placeholders, expected);

@@ -1,0 +1,60 @@
+import type { Limit, LimitProfile } from '../../kernel/limits/limits.ts';
+
+const quotas = 'https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html';
+const apiReference = 'https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/';
+
+interface DynamoDbLimit extends Limit {
+  /** The value under the relaxed profile, where it is another. */
+  readonly relaxed?: number;
+}
+
+/**
+ * AWS's quotas that are judged here; those of single values, items and expressions stand where the rules use them
+ * (rules/values.ts, rules/keys.ts, rules/tables.ts). Throughput is not throttled yet (README).
+ */
+export const dynamoDbLimits = {
+  pageBytes: fixed('data read by a page of Query or Scan', 1024 * 1024, 'bytes', `${apiReference}API_Query.html`),
+  batchGetBytes: fixed('answer of BatchGetItem', 16 * 1024 * 1024, 'bytes', `${apiReference}API_BatchGetItem.html`),
+  batchGetKeys: fixed('keys of BatchGetItem', 100, 'keys', `${apiReference}API_BatchGetItem.html`),
+  batchWriteRequests: fixed('requests of BatchWriteItem', 25, 'requests', `${apiReference}API_BatchWriteItem.html`),
+  transactionActions: fixed('actions of a transaction', 100, 'actions', quotas),
+  transactionBytes: fixed('items of a transaction', 4 * 1024 * 1024, 'bytes', quotas),
+  tokenLifeMs: fixed('life of a ClientRequestToken', 600_000, 'ms', `${apiReference}API_TransactWriteItems.html`),
+  tags: fixed('tags of a table', 50, 'tags', quotas),
+  tagsPage: fixed('tags of a page', 10, 'tags', `${apiReference}API_ListTagsOfResource.html`),
+  listPage: fixed('names of a page of ListTables', 100, 'tables', `${apiReference}API_ListTables.html`),
+  ttlOldestMs: fixed('how long ago an item may have expired', 5 * 365 * 86_400_000, 'ms', ttlPage()),
+  tables: {
+    ...fixed('tables of an account and region', 2_500, 'tables', quotas),
+    adjustable: true,
+    relaxed: Number.POSITIVE_INFINITY,
+  },
+  tableUnits: { ...fixed('units of a table', 40_000, 'units/s', quotas), adjustable: true },
+  accountUnits: { ...fixed('units of an account', 80_000, 'units/s', quotas), adjustable: true },
+} satisfies Record<string, DynamoDbLimit>;
+
+/** Not AWS's, which takes seconds to days: long enough that states can be seen, short enough for a developer. */
+export const delays = {
+  createMs: 150,
+  updateMs: 150,
+  deleteMs: 150,
+  ttlSweepMs: 30_000,
+} as const;
+
+/** The figures that hold for a running cloud. */
+export type DynamoDbLimits = { readonly [K in keyof typeof dynamoDbLimits]: number };
+
+export function limitsOf(profile: LimitProfile): DynamoDbLimits {
+  const entries = Object.entries(dynamoDbLimits as Record<string, DynamoDbLimit>);
+  return Object.fromEntries(
+    entries.map(([name, limit]) => [name, profile === 'relaxed' ? (limit.relaxed ?? limit.value) : limit.value]),
+  ) as DynamoDbLimits;
+}
+
+function fixed(name: string, value: number, unit: string, source: string): DynamoDbLimit {
+  return { name, value, unit, source, adjustable: false };
+}
+
+function ttlPage(): string {
+  return 'https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html';
+}

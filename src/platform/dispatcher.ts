@@ -3,6 +3,7 @@ import type { Faults } from '../kernel/faults/faults.ts';
 import type { Random } from '../kernel/random/random.ts';
 import type { ActiveSpan, TraceContext, Tracer } from '../kernel/trace/trace.ts';
 import { AwsError, notImplemented } from '../wire/errors.ts';
+import { withoutRawJson } from '../wire/raw-json.ts';
 import type { Call, Caller, Input, OperationName, Output, Principal, RequestContext, ServiceName } from './context.ts';
 import type { Authorizer } from './credentials.ts';
 import type { Logger } from './log.ts';
@@ -72,19 +73,19 @@ export class Dispatcher implements Bus {
     return this.#fromInside(caller, service as ServiceName, operation, input);
   }
 
-  #fromInside(caller: Caller, service: ServiceName, operation: string, input: unknown): Promise<unknown> {
-    const requestId = this.#options.random.uuid();
-    const signal = (): AbortSignal => this.#neverAborted;
-    return this.dispatch({
+  async #fromInside(caller: Caller, service: ServiceName, operation: string, input: unknown): Promise<unknown> {
+    const output = await this.dispatch({
       service,
       operation,
       input,
       caller,
-      requestId,
+      requestId: this.#options.random.uuid(),
       origin: this.#options.endpoint(),
       internal: true,
-      signal,
+      signal: () => this.#neverAborted,
     });
+    // Stored text that may go out as it is must be read for callers in here. Only DynamoDB answers with such.
+    return service === 'dynamodb' ? withoutRawJson(output) : output;
   }
 
   /** Carries the call out; rejects with AwsError only. */

@@ -114,11 +114,16 @@ export type HandlerErrorCode =
 /** A resource could not be made, changed or deleted. */
 export class ResourceFailure extends Error {
   override readonly name = 'ResourceFailure';
-  readonly handlerErrorCode: HandlerErrorCode;
+  /** Null: the message is the whole reason, and is shown without a handler's frame around it. */
+  readonly handlerErrorCode: HandlerErrorCode | null;
   /** Of what has been made all the same, and must go in a rollback. */
   readonly physicalId: string | undefined;
 
-  constructor(message: string, handlerErrorCode: HandlerErrorCode = 'GeneralServiceException', physicalId?: string) {
+  constructor(
+    message: string,
+    handlerErrorCode: HandlerErrorCode | null = 'GeneralServiceException',
+    physicalId?: string,
+  ) {
     super(message);
     this.handlerErrorCode = handlerErrorCode;
     this.physicalId = physicalId;

@@ -160,6 +160,25 @@ describe('Query and Scan', () => {
     await expect(other).rejects.toThrow('Please use ExclusiveStartKey with correct Segment');
   });
 
+  it('tells the size of an item collection, and what a write cost the indexes', async () => {
+    const put = await client.send(
+      new PutItemCommand({
+        TableName: 'orders',
+        Item: { pk: { S: 'q' }, sk: { N: '1' }, at: { S: 't1' } },
+        ReturnItemCollectionMetrics: 'SIZE',
+        ReturnConsumedCapacity: 'INDEXES',
+      }),
+    );
+    expect(put.ItemCollectionMetrics).toEqual({ ItemCollectionKey: { pk: { S: 'q' } }, SizeEstimateRangeGB: [0, 1] });
+    expect(put.ConsumedCapacity).toEqual({
+      TableName: 'orders',
+      CapacityUnits: 3,
+      Table: { CapacityUnits: 1 },
+      LocalSecondaryIndexes: { byTime: { CapacityUnits: 1 } },
+      GlobalSecondaryIndexes: { onTime: { CapacityUnits: 1 } },
+    });
+  });
+
   it('refuses an index that is not there', async () => {
     await expect(query({ IndexName: 'none' })).rejects.toThrow('The table does not have the specified index: none');
   });

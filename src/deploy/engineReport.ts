@@ -5,7 +5,6 @@ import type { JournalEntry, Phase, RunState, StackEvent, StackOutput } from './e
 import { TemplateError } from './errors.ts';
 import type { Evaluator, PseudoParameters } from './intrinsics.ts';
 import { isScalar, jsonEquals, member } from './json.ts';
-import { validationFailure } from './shapes.ts';
 import type { Template } from './template.ts';
 
 /** A change of the stack's own status, with its event. */
@@ -50,7 +49,7 @@ const nameProperties: ReadonlyMap<string, string> = new Map([
 export function reasonOf(error: unknown, token: string): string {
   if (error instanceof TemplateError) return error.message;
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof ResourceFailure && message.startsWith(validationFailure)) return message;
+  if (error instanceof ResourceFailure && error.handlerErrorCode === null) return message;
   const code =
     error instanceof ResourceFailure
       ? error.handlerErrorCode

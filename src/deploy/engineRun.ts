@@ -285,7 +285,9 @@ export class StackRun {
           [],
         );
       }
-      await this.#record({ kind: 'made', resource }, [event(resource, 'UPDATE_COMPLETE')]);
+      // A custom resource may answer an update with another physical id: the one it had is to go.
+      const retired = resource.physicalId !== before.physicalId && { retired: before };
+      await this.#record({ kind: 'made', resource, ...retired }, [event(resource, 'UPDATE_COMPLETE')]);
     } catch (error) {
       await this.#failed(wanted, undefined, 'update', error);
     }

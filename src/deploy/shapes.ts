@@ -30,15 +30,12 @@ export function shapeProperties(type: ResourceType, logicalId: string, propertie
   );
   if (problems.length > 0) {
     throw new ResourceFailure(
-      `${validationFailure} for resource ${logicalId} with message:\n${problems.join('\n')}`,
-      'InvalidRequest',
+      `Properties validation failed for resource ${logicalId} with message:\n${problems.join('\n')}`,
+      null,
     );
   }
   return shaped;
 }
-
-/** How the text begins; it is CloudFormation's own and not a handler's. */
-export const validationFailure = 'Properties validation failed';
 
 function shapeObject(object: JsonObject, shapes: PropertyShapes, path: string, problems: string[]): JsonObject {
   for (const key of Object.keys(object)) {

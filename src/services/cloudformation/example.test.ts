@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { packageLocalPaths } from '../../deploy/sam/packaging.ts';
 import { parseSource } from '../../deploy/source.ts';
 import { blobBucket } from '../../platform/blob-bucket.ts';
-import { type StackCloud, startStackCloud } from './test-support.ts';
+import { type StackCloud, startStackCloud } from './stack-cloud.test-support.ts';
 
 let stacks: StackCloud;
 
@@ -39,7 +39,9 @@ it('deploys the IoT example from its own SAM template, quickly, and takes it awa
   const tookMs = performance.now() - began;
   expect((await stacks.events('iot')).filter((text) => text.includes('FAILED'))).toEqual([]);
   expect(stack.StackStatus).toBe('CREATE_COMPLETE');
-  const outputs = Object.fromEntries((stack.Outputs ?? []).map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]));
+  const outputs = Object.fromEntries(
+    (stack.Outputs ?? []).map(({ OutputKey, OutputValue }) => [OutputKey, OutputValue]),
+  );
   expect(outputs['ApiUrl']).toMatch(/^https:\/\/[a-z0-9]+\.execute-api\.us-east-1\.amazonaws\.com$/);
   const { StackResources = [] } = await stacks.client.send(new DescribeStackResourcesCommand({ StackName: 'iot' }));
   expect(StackResources.length).toBeGreaterThan(12);

@@ -7,6 +7,7 @@ import { recoveryOperations } from './operations/recovery.ts';
 import { stackOperations } from './operations/stacks.ts';
 import { templateOperations } from './operations/templates.ts';
 import { resourceTypes } from './resources.ts';
+import { responseSurface } from './response-surface.ts';
 import { authorization } from './rules/authorization.ts';
 import { startWork } from './work.ts';
 
@@ -26,6 +27,7 @@ export const cloudformation = defineService({
       },
       authorization,
       resourceTypes: resourceTypes(env),
+      surfaces: [responseSurface(env)],
       start: () => startWork(env),
     };
   },

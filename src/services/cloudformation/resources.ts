@@ -1,9 +1,16 @@
 import type { ResourceType } from '../../platform/resource-type.ts';
 import type { Environment } from './environment.ts';
+import { customResource } from './resources/custom-resource.ts';
+import { nestedStack } from './resources/nested-stack.ts';
 
-/** The resource types that are CloudFormation's own. */
-export function resourceTypes(_env: Environment): readonly ResourceType[] {
-  return [waitConditionHandle, cdkMetadata];
+/** The resource types that are CloudFormation's own; those under `Custom::` are made as they are named. */
+export function resourceTypes(env: Environment): readonly ResourceType[] {
+  return [
+    nestedStack(env),
+    customResource(env, 'AWS::CloudFormation::CustomResource'),
+    waitConditionHandle,
+    cdkMetadata,
+  ];
 }
 
 /** Without a WaitCondition a handle is nothing but an id: templates use it as an empty resource. */

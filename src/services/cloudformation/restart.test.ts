@@ -2,7 +2,7 @@ import { CreateStackCommand, DeleteStackCommand, DescribeStackResourcesCommand }
 import { ListQueuesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { expect, it } from 'vitest';
 import type { Commit } from '../../kernel/store/contract.ts';
-import { type StackCloud, stackCloud, startStackCloud } from './test-support.ts';
+import { type StackCloud, stackCloud, startStackCloud } from './stack-cloud.test-support.ts';
 
 const count = 12;
 const chain = JSON.stringify({

@@ -20,7 +20,7 @@ import type { Place } from './rules/names.ts';
  * | cloudformation set account region id changeSet     | ChangeSetRecord |
  * | cloudformation export account region name          | ExportRecord |
  * | cloudformation import account region name id       | { stackName }: the stack of this id imports the export |
- * | cloudformation response token                      | what a custom resource answered |
+ * | cloudformation response token                      | ResponseRecord |
  *
  * Logs: `cloudformation events … id` holds EventRecords for as long as the stack is known; `cloudformation journal … id
  * operation` holds JournalRecords, the engine's truth of an operation, until the next one begins.
@@ -186,6 +186,19 @@ export interface ExportRecord {
   readonly stackArn: string;
   readonly stackName: string;
   readonly value: string;
+}
+
+/** What a custom resource was asked, under the request's id; the answer once it is there. */
+export interface ResponseRecord {
+  readonly deadlineMs: number;
+  /** The function has been invoked for sure. */
+  readonly asked: boolean;
+  readonly answer?: {
+    readonly Status: 'SUCCESS' | 'FAILED';
+    readonly Reason?: string;
+    readonly PhysicalResourceId?: string;
+    readonly Data?: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** A record with the version that a commit may check. */

@@ -11,6 +11,7 @@ import type { Caller } from '../../platform/context.ts';
 import { AwsError } from '../../wire/errors.ts';
 import type { Environment } from './environment.ts';
 import { limits } from './limits.ts';
+import { customResource } from './resources/custom-resource.ts';
 import { type Capability, checkCapabilities, neededCapabilities } from './rules/capabilities.ts';
 import { invalid, judged } from './rules/errors.ts';
 import type { Place } from './rules/names.ts';
@@ -197,13 +198,10 @@ export function pseudoOf(
   };
 }
 
-export function typesOf({ platform }: Environment): ResourceTypes {
+export function typesOf(env: Environment): ResourceTypes {
   return (name) =>
-    platform.resourceTypes.get(name) ??
-    (name.startsWith('Custom::') ? platform.resourceTypes.get(customResourceType) : undefined);
+    env.platform.resourceTypes.get(name) ?? (name.startsWith('Custom::') ? customResource(env, name) : undefined);
 }
-
-export const customResourceType = 'AWS::CloudFormation::CustomResource';
 
 export function resolvedParameters(parameters: readonly StoredParameter[]): ReadonlyMap<string, ResolvedParameter> {
   return new Map(

@@ -9,7 +9,7 @@ import {
   ListChangeSetsCommand,
 } from '@aws-sdk/client-cloudformation';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type StackCloud, startStackCloud } from '../test-support.ts';
+import { type StackCloud, startStackCloud } from '../stack-cloud.test-support.ts';
 
 let stacks: StackCloud;
 

@@ -1,5 +1,6 @@
 import {
   CancelUpdateStackCommand,
+  ContinueUpdateRollbackCommand,
   CreateStackCommand,
   DeleteStackCommand,
   ListExportsCommand,
@@ -8,7 +9,8 @@ import {
   UpdateStackCommand,
 } from '@aws-sdk/client-cloudformation';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type StackCloud, startStackCloud } from '../test-support.ts';
+import { AwsError } from '../../../wire/errors.ts';
+import { type StackCloud, startStackCloud } from '../stack-cloud.test-support.ts';
 
 let stacks: StackCloud;
 
@@ -101,6 +103,39 @@ describe('recovery', () => {
     await create('again', bad, { OnFailure: 'DO_NOTHING' });
     const fixed = await update('again', bad.replace('9999', '9'));
     expect(fixed.StackStatus).toBe('UPDATE_COMPLETE');
+  });
+
+  it.each([
+    ['tried again', []],
+    ['left as it is', ['A']],
+  ])('continues a rollback that has failed, the resource %s', async (_how, ResourcesToSkip) => {
+    const { bus } = stacks.cloud.cloud.platform;
+    const call = bus.call.bind(bus);
+    let changes = 0;
+    bus.call = (caller, service, operation, input) => {
+      // The change goes through, its taking back does not.
+      const fails =
+        operation === 'SetQueueAttributes' && (changes++ === 1 || (changes > 1 && ResourcesToSkip.length > 0));
+      return fails
+        ? Promise.reject(new AwsError('ServiceUnavailable', 'not now'))
+        : call(caller, service, operation, input);
+    };
+    const name = `half${ResourcesToSkip.length}`;
+    const at = (delay: number, more = '') =>
+      `Resources: { A: { Type: AWS::SQS::Queue, Properties: { DelaySeconds: ${delay} } }${more} }`;
+    const bad = ', B: { Type: AWS::SQS::Queue, DependsOn: A, Properties: { DelaySeconds: 9999 } }';
+    await create(name, at(1));
+    const failed = await update(name, at(2, bad));
+    expect([failed.StackStatus, failed.StackStatusReason]).toEqual([
+      'UPDATE_ROLLBACK_FAILED',
+      'The following resource(s) failed to update: [A]. ',
+    ]);
+    await stacks.client.send(new ContinueUpdateRollbackCommand({ StackName: name, ResourcesToSkip }));
+    expect((await stacks.settled(name)).StackStatus).toBe('UPDATE_ROLLBACK_COMPLETE');
+    bus.call = call;
+    await expect(stacks.client.send(new ContinueUpdateRollbackCommand({ StackName: name }))).rejects.toThrow(
+      /is in UPDATE_ROLLBACK_COMPLETE state and can not continue update rollback\.$/,
+    );
   });
 
   it('cancels only an update that is under way', async () => {

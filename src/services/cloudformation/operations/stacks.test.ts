@@ -12,7 +12,7 @@ import {
 } from '@aws-sdk/client-cloudformation';
 import { GetQueueAttributesCommand, ListQueuesCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type StackCloud, startStackCloud } from '../test-support.ts';
+import { type StackCloud, startStackCloud } from '../stack-cloud.test-support.ts';
 
 let stacks: StackCloud;
 let sqs: SQSClient;

@@ -7,7 +7,7 @@ import {
   ValidateTemplateCommand,
 } from '@aws-sdk/client-cloudformation';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type StackCloud, startStackCloud } from '../test-support.ts';
+import { type StackCloud, startStackCloud } from '../stack-cloud.test-support.ts';
 
 let stacks: StackCloud;
 

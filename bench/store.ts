@@ -67,9 +67,9 @@ const cases: readonly Case[] = [
     prepare: fillItems,
     run: (store, turn) => store.list({ ...prefixRange(items), start: extendKey(items, turn % 9000) }, { limit: 100 }),
   },
-  { name: 'claim 10 + settle 10, backlog 1,000', ...claimAndSettle('few', 1000) },
+  { name: 'claim, settle, schedule, backlog 1,000', ...claimAndSettle('few', 1000) },
   {
-    name: `claim 10 + settle 10, backlog ${Number(options.backlog).toLocaleString('en')}`,
+    name: `claim, settle, schedule, backlog ${Number(options.backlog).toLocaleString('en')}`,
     ...claimAndSettle('many', Number(options.backlog)),
   },
   { name: 'append', run: (store) => store.commit({ append: [{ log: items, value }] }) },
@@ -131,16 +131,21 @@ async function measure(engine: string, store: Store, one: Case): Promise<void> {
   );
 }
 
+/** What a queue does: receive ten, delete them; ten new ones keep the backlog as deep as it was. */
 function claimAndSettle(name: string, backlog: number): Pick<Case, 'prepare' | 'run' | 'each'> {
   const queue = encodeKey('bench', name);
+  let last = backlog;
   return {
     prepare: (store) => fill(backlog, (turn) => store.commit(sent(queue, turn, turn))),
     each: 10,
     run: async (store) => {
       const claimed = await store.claim({ partition: queue, dueByMs: 1e12, untilMs: 2e12, limit: 10 });
-      // Put back, so that the backlog stays as deep as it was.
       await store.commit({
-        settle: claimed.map(({ id, token, wasDueAtMs }) => ({ partition: queue, id, token, dueAtMs: wasDueAtMs + 1 })),
+        settle: claimed.map(({ id, token }) => ({ partition: queue, id, token })),
+        schedule: claimed.map(() => {
+          last++;
+          return sent(queue, last, last).schedule![0]!;
+        }),
       });
     },
   };

@@ -11,18 +11,25 @@ export function requiredEnv(name: string): string {
   return value;
 }
 
-/** Records a device's status; a device that is provisioned stays so, whatever comes late. */
-export async function setStatus(macAddress: string, status: DeviceStatus): Promise<void> {
+/** Which registration of which device: a device that is registered anew has a new event. */
+export interface Registration {
+  readonly eventId: string;
+  readonly macAddress: string;
+}
+
+/** Records a status; one that comes late changes neither a provisioned device nor a newer registration. */
+export async function setStatus({ eventId, macAddress }: Registration, status: DeviceStatus): Promise<void> {
   try {
     await dynamodb.send(
       new UpdateItemCommand({
         TableName: devicesTable,
         Key: { macAddress: { S: macAddress } },
         UpdateExpression: 'SET #status = :status, updatedAt = :now',
-        ConditionExpression: 'attribute_exists(macAddress) AND #status <> :provisioned',
+        ConditionExpression: 'eventId = :eventId AND #status <> :provisioned',
         ExpressionAttributeNames: { '#status': 'status' },
         ExpressionAttributeValues: {
           ':status': { S: status },
+          ':eventId': { S: eventId },
           ':provisioned': { S: 'provisioned' },
           ':now': { S: new Date().toISOString() },
         },

@@ -5,7 +5,7 @@ import {
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
-import { dynamodb, requiredEnv, setStatus } from './lib-devices.ts';
+import { dynamodb, type Registration, requiredEnv, setStatus } from './lib-devices.ts';
 
 interface SqsRecord {
   readonly messageId: string;
@@ -42,10 +42,13 @@ export async function handler(event: { readonly Records: readonly SqsRecord[] })
 }
 
 async function provision(record: SqsRecord): Promise<boolean> {
-  const { eventId, macAddress } = JSON.parse(record.body) as { eventId: string; macAddress: string };
+  const registration = JSON.parse(record.body) as Registration;
+  const { eventId, macAddress } = registration;
   const attempt = Number(record.attributes.ApproximateReceiveCount);
   const lock = await takeLock(eventId);
   if (lock === 'done') {
+    // Whoever finished may have been cut off before it could say so.
+    await setStatus(registration, 'provisioned');
     console.log(`${macAddress}: delivered again after it was provisioned, skipped`);
     return true;
   }
@@ -53,18 +56,20 @@ async function provision(record: SqsRecord): Promise<boolean> {
     console.log(`${macAddress}: somebody else is at it`);
     return false;
   }
-  await setStatus(macAddress, 'provisioning');
+  await setStatus(registration, 'provisioning');
   try {
     await callVendor(eventId, macAddress);
   } catch (error) {
     console.log(`${macAddress}: attempt ${attempt} of ${maxReceiveCount} failed: ${(error as Error).message}`);
     await releaseLock(eventId);
-    if (attempt >= maxReceiveCount) await setStatus(macAddress, 'failed');
-    else await retryLater(record, attempt);
+    const isLast = attempt >= maxReceiveCount;
+    if (isLast) await setStatus(registration, 'failed');
+    // The last one need not wait: the next receive moves it to the dead-letter queue.
+    await reappearIn(record, isLast ? 0 : Math.min(900, retryDelayS * 2 ** (attempt - 1)));
     return false;
   }
   await finishLock(eventId);
-  await setStatus(macAddress, 'provisioned');
+  await setStatus(registration, 'provisioned');
   console.log(`${macAddress}: provisioned at attempt ${attempt}`);
   return true;
 }
@@ -121,9 +126,8 @@ async function releaseLock(eventId: string): Promise<void> {
   await dynamodb.send(new DeleteItemCommand({ TableName: locksTable, Key: { eventId: { S: eventId } } }));
 }
 
-/** Brings the message back sooner than the queue's visibility timeout would, and later each time. */
-async function retryLater(record: SqsRecord, attempt: number): Promise<void> {
-  const delayS = Math.min(900, retryDelayS * 2 ** (attempt - 1));
+/** Brings the message back sooner than the queue's visibility timeout would. */
+async function reappearIn(record: SqsRecord, delayS: number): Promise<void> {
   await sqs.send(
     new ChangeMessageVisibilityCommand({
       QueueUrl: queueUrl,

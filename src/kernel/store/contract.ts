@@ -185,6 +185,12 @@ export interface Store {
   /** Replaces the whole content. */
   restore(source: AsyncIterable<Uint8Array>): Promise<void>;
 
+  /**
+   * Of a store that several processes share: what to add to this machine's wall clock, in milliseconds, to get the store's,
+   * which is the clock of all of them.
+   */
+  clockOffsetMs?(): Promise<number>;
+
   /** Waits for commits under way. */
   close(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import {
 } from '../platform/resource-type.ts';
 import type { LiveResource } from './contract.ts';
 import { continueRollback, type EngineHost, runStack, type StackOperation, type StackResult } from './engine.ts';
-import type { JournalEntry } from './engineState.ts';
+import type { JournalEntry } from './engine-state.ts';
 import { parseSource } from './source.ts';
 import { readTemplate } from './template.ts';
 

@@ -1,10 +1,10 @@
 import type { Caller } from '../platform/context.ts';
 import type { Bus } from '../platform/service.ts';
 import type { LiveResource } from './contract.ts';
-import type { DynamicLookup } from './dynamicReferences.ts';
-import { stackEntry } from './engineReport.ts';
-import { StackRun } from './engineRun.ts';
-import type { JournalEntry, StackOutput } from './engineState.ts';
+import type { DynamicLookup } from './dynamic-references.ts';
+import { stackEntry } from './engine-report.ts';
+import { StackRun } from './engine-run.ts';
+import type { JournalEntry, StackOutput } from './engine-state.ts';
 import type { PseudoParameters } from './intrinsics.ts';
 import type { ResolvedParameter } from './parameters.ts';
 import type { ResourceTypes } from './plan.ts';

@@ -69,7 +69,3 @@ export function canonicalJson(value: Json): string {
     .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] as Json)}`);
   return `{${members.join(',')}}`;
 }
-
-export function deepCopy<T extends Json>(value: T): T {
-  return structuredClone(value) as T;
-}

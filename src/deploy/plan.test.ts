@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ResourceType } from '../platform/resource-type.ts';
 import type { LiveResource } from './contract.ts';
-import { resolveDynamicReferences } from './dynamicReferences.ts';
+import { resolveDynamicReferences } from './dynamic-references.ts';
 import { dependencyGraph, reverseGraph, waves } from './graph.ts';
 import { knownAfterApply } from './intrinsics.ts';
 import { physicalName, uuidOf } from './names.ts';

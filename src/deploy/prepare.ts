@@ -2,7 +2,7 @@ import { TemplateError } from './errors.ts';
 import { dependencyGraph } from './graph.ts';
 import { Evaluator, type PseudoParameters, type Scope } from './intrinsics.ts';
 import { type Json, type JsonObject, mapObject, member } from './json.ts';
-import { expandLoops } from './languageExtensions.ts';
+import { expandLoops } from './language-extensions.ts';
 import { type ParameterInput, type ResolvedParameter, resolveParameters } from './parameters.ts';
 import { checkReferences } from './references.ts';
 import { isSamTemplate, samTransform, transformSam } from './sam/transform.ts';

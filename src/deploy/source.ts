@@ -12,7 +12,7 @@ import {
 } from 'yaml';
 import { type Position, TemplateError } from './errors.ts';
 import { isList, isObject, type Json, type JsonObject, type MutableObject, setMember } from './json.ts';
-import { parseJsonSource, positionOf } from './jsonSource.ts';
+import { parseJsonSource, positionOf } from './json-source.ts';
 
 /** A template's text as data: short tags in their long form (`!Sub x` is `{"Fn::Sub": "x"}`). */
 export interface TemplateSource {

@@ -1,6 +1,6 @@
 import type { Json, JsonObject, MutableObject } from '../json.ts';
 import { resourceProblem, type SamProblem } from './errors.ts';
-import type { HttpApis } from './httpApi.ts';
+import type { HttpApis } from './http-api.ts';
 import type { OutputResource } from './values.ts';
 
 /** One resource of a SAM template, its Globals merged. */

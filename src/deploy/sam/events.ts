@@ -1,9 +1,9 @@
 import { isObject, type Json, type JsonObject, type MutableObject } from '../json.ts';
 import { emit, passedOn, type SamContext, type SamResource } from './context.ts';
 import { eventProblem } from './errors.ts';
-import { anyMethod } from './httpPaths.ts';
+import { anyMethod } from './http-paths.ts';
 import { managedArn } from './policies.ts';
-import { sourceEvent } from './pushEvents.ts';
+import { sourceEvent } from './push-events.ts';
 import type { Role } from './role.ts';
 import { ref, resource, sub } from './values.ts';
 

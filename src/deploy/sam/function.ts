@@ -2,7 +2,7 @@ import { isList, isObject, type Json, type JsonObject, type MutableObject } from
 import { emit, passedOn, type SamContext, type SamResource } from './context.ts';
 import { resourceProblem, unsupported } from './errors.ts';
 import { connectEvents } from './events.ts';
-import { invokeConfig } from './invokeConfig.ts';
+import { invokeConfig } from './invoke-config.ts';
 import { checkKinds, type Kind } from './kinds.ts';
 import { assumedBy, deadLetterQueue, Role } from './role.ts';
 import { dataHash, getAtt, isIntrinsic, isNoValue, ref, resolveParameters, resource, tagList } from './values.ts';

@@ -1,7 +1,7 @@
 import { isObject, type Json, type JsonObject, type MutableObject, member } from '../json.ts';
 import { resourceProblem } from './errors.ts';
-import { managedPolicyPath } from './managedPolicies.ts';
-import { policyTemplateTable } from './policyTemplates.ts';
+import { managedPolicyPath } from './managed-policies.ts';
+import { policyTemplateTable } from './policy-templates.ts';
 import { isIntrinsic, isNoValue, sub } from './values.ts';
 
 /** An entry of `Policies`, as a role takes it. */

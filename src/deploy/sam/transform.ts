@@ -3,7 +3,7 @@ import type { SamContext, SamResource } from './context.ts';
 import { SamProblem, samError, unsupported } from './errors.ts';
 import { emitFunction } from './function.ts';
 import { applyGlobals } from './globals.ts';
-import { HttpApis } from './httpApi.ts';
+import { HttpApis } from './http-api.ts';
 import { emitLayerVersion, emitSimpleTable } from './simple.ts';
 
 /** The name of the transform in a template. */

@@ -1,4 +1,4 @@
-import type { DynamicLookup } from '../../deploy/dynamicReferences.ts';
+import type { DynamicLookup } from '../../deploy/dynamic-references.ts';
 import { TemplateError } from '../../deploy/errors.ts';
 import type { Caller } from '../../platform/context.ts';
 import type { Bus } from '../../platform/service.ts';

@@ -1,4 +1,4 @@
-import type { JournalEntry, StackEvent } from '../../deploy/engineState.ts';
+import type { JournalEntry, StackEvent } from '../../deploy/engine-state.ts';
 import { isList, isObject, type Json, mapObject } from '../../deploy/json.ts';
 import type { Commit } from '../../kernel/store/contract.ts';
 import type { Place } from './rules/names.ts';

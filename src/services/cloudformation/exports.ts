@@ -1,4 +1,4 @@
-import type { StackOutput } from '../../deploy/engineState.ts';
+import type { StackOutput } from '../../deploy/engine-state.ts';
 import type { Check, Commit } from '../../kernel/store/contract.ts';
 import type { Environment } from './environment.ts';
 import { transact } from './environment.ts';

@@ -1,5 +1,5 @@
 import type { LiveResource } from '../../deploy/contract.ts';
-import { outputsOf } from '../../deploy/engineReport.ts';
+import { outputsOf } from '../../deploy/engine-report.ts';
 import { Evaluator, type Scope } from '../../deploy/intrinsics.ts';
 import { canonicalJson, type Json } from '../../deploy/json.ts';
 import { type Change, planChanges } from '../../deploy/plan.ts';

@@ -1,6 +1,6 @@
 import { rollBack, type StackOperation } from '../../deploy/engine.ts';
-import { stackEntry } from '../../deploy/engineReport.ts';
-import type { JournalEntry } from '../../deploy/engineState.ts';
+import { stackEntry } from '../../deploy/engine-report.ts';
+import type { JournalEntry } from '../../deploy/engine-state.ts';
 import { scheduleJob } from '../../kernel/agenda/agenda.ts';
 import type { Check, Commit } from '../../kernel/store/contract.ts';
 import type { Environment } from './environment.ts';

@@ -1,5 +1,5 @@
 import type { LiveResource } from '../../deploy/contract.ts';
-import type { StackEvent, StackOutput, StateChange } from '../../deploy/engineState.ts';
+import type { StackEvent, StackOutput, StateChange } from '../../deploy/engine-state.ts';
 import type { ParameterValue } from '../../deploy/parameters.ts';
 import type { Change } from '../../deploy/plan.ts';
 import type { Key, KeyRange, Store, Version } from '../../kernel/store/contract.ts';

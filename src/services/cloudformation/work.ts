@@ -5,7 +5,7 @@ import {
   type StackOperation,
   type StackResult,
 } from '../../deploy/engine.ts';
-import type { JournalEntry, StackOutput } from '../../deploy/engineState.ts';
+import type { JournalEntry, StackOutput } from '../../deploy/engine-state.ts';
 import { type Job, scheduleJob } from '../../kernel/agenda/agenda.ts';
 import type { Check, Commit } from '../../kernel/store/contract.ts';
 import { parseArn } from '../../platform/arn.ts';

@@ -1,8 +1,8 @@
 import { isList, isObject, type Json, type JsonObject, type MutableObject } from '../json.ts';
 import { emit, passedOn, type SamContext, type SamResource } from './context.ts';
 import { eventProblem, resourceProblem, SamProblem, unsupported } from './errors.ts';
-import { type Authorizers, authorizerPermissions, authorizers } from './httpAuth.ts';
-import { addPaths, anyMethod, type BoundRoute, type Route } from './httpPaths.ts';
+import { type Authorizers, authorizerPermissions, authorizers } from './http-auth.ts';
+import { addPaths, anyMethod, type BoundRoute, type Route } from './http-paths.ts';
 import { checkKinds } from './kinds.ts';
 import { idWithName, isIntrinsic, ref, referredId, resolveParameters, resource, when } from './values.ts';
 

@@ -1,5 +1,5 @@
 import { isList, isObject, type Json, type JsonObject, type MutableObject, member } from '../json.ts';
-import type { Authorizers } from './httpAuth.ts';
+import type { Authorizers } from './http-auth.ts';
 import { checkKinds } from './kinds.ts';
 import { isIntrinsic, when } from './values.ts';
 

@@ -1,6 +1,6 @@
 import { isList, isObject, type Json, type JsonObject, type MutableObject } from '../json.ts';
 import { eventProblem, resourceProblem } from './errors.ts';
-import type { Route } from './httpPaths.ts';
+import type { Route } from './http-paths.ts';
 import { type OutputResource, ref, resource, sub } from './values.ts';
 
 /** The `Auth` of an HTTP API, read. */

@@ -6,9 +6,9 @@ import {
 } from '../platform/resource-type.ts';
 import type { LiveResource } from './contract.ts';
 import { diffProperties } from './diff.ts';
-import { resolveDynamicReferences } from './dynamicReferences.ts';
+import { resolveDynamicReferences } from './dynamic-references.ts';
 import type { EngineHost, Interruption, StackOperation, StackResult } from './engine.ts';
-import { event, failureText, outputsOf, reasonOf, refuseCustomName, stackEntry } from './engineReport.ts';
+import { event, failureText, outputsOf, reasonOf, refuseCustomName, stackEntry } from './engine-report.ts';
 import {
   apply,
   type JournalEntry,
@@ -18,7 +18,7 @@ import {
   resourceKey,
   type StackEvent,
   type StateChange,
-} from './engineState.ts';
+} from './engine-state.ts';
 import { type DependencyGraph, dependencyGraph } from './graph.ts';
 import { Evaluator } from './intrinsics.ts';
 import { type JsonObject, jsonEquals } from './json.ts';

@@ -1,7 +1,7 @@
 import { type HandlerErrorCode, ResourceFailure, type ResourceType } from '../platform/resource-type.ts';
 import { AwsError } from '../wire/errors.ts';
 import type { LiveResource } from './contract.ts';
-import type { JournalEntry, Phase, RunState, StackEvent, StackOutput } from './engineState.ts';
+import type { JournalEntry, Phase, RunState, StackEvent, StackOutput } from './engine-state.ts';
 import { TemplateError } from './errors.ts';
 import type { Evaluator, PseudoParameters } from './intrinsics.ts';
 import { isScalar, jsonEquals, member } from './json.ts';

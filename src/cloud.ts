@@ -228,13 +228,20 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       loaded = true;
       return surfaces;
     },
+    loadedSurfaces: () => surfaces,
     shutdown: closing.signal,
   });
   let loaded = false;
 
   let listener: Listener;
   try {
-    listener = await listen({ host, port: options.port ?? 0, answer: gateway.answer, upgrade: gateway.upgrade });
+    listener = await listen({
+      host,
+      port: options.port ?? 0,
+      answer: gateway.answer,
+      upgrade: gateway.upgrade,
+      fastLane: gateway.fastLane,
+    });
   } catch (error) {
     await base.close();
     throw error;

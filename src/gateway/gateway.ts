@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { httpDate } from '../kernel/clock/wall.ts';
 import type { Random } from '../kernel/random/random.ts';
 import type { ServiceName } from '../platform/context.ts';
 import type { Dispatcher } from '../platform/dispatcher.ts';
@@ -13,11 +14,15 @@ import { hintOf, identify } from '../wire/route.ts';
 import { type DoorPolicy, hostAllowed, hostName, originIsLocal } from './admission.ts';
 import type { Authenticator } from './authenticate.ts';
 import { answerControl, type Controlled, controlPrefix } from './control.ts';
+import type { FastLane } from './fast-lane.ts';
 import { BodyLimitExceeded, readBody, respond } from './listener.ts';
-import { respondFromSurface, surfaceFor, surfaceRequest } from './surfaces.ts';
+import { respondFromSurface, surfaceFor, surfaceMatches, surfaceRequest } from './surfaces.ts';
 
 /** The largest request any AWS API here takes is Lambda's CreateFunction (facts: below 70,167,211 bytes). */
 const maxApiBodyBytes = 70_167_210;
+
+/** Where clients reach the AWS APIs; other names may be a surface's. */
+const plainHosts = new Set(['127.0.0.1', 'localhost', '::1']);
 
 export interface GatewayOptions {
   readonly door: DoorPolicy;
@@ -27,6 +32,8 @@ export interface GatewayOptions {
   readonly log: Logger;
   readonly controlled: Controlled;
   readonly surfaces: () => Promise<readonly Surface[]>;
+  /** Those that are there already. */
+  readonly loadedSurfaces: () => readonly Surface[];
   readonly shutdown: AbortSignal;
 }
 
@@ -46,7 +53,9 @@ export class Gateway {
   }
 
   readonly answer = (request: IncomingMessage, response: ServerResponse): void => {
-    this.#answer(request, response).catch((error: unknown) => {
+    const signal = new RequestSignal(request.socket, this.#options.shutdown);
+    const answered = this.#answer(request, response, signal).finally(() => signal.done());
+    answered.catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') {
         this.#options.log.error('a request could not be answered', {
           problem: String((error as Error).stack ?? error),
@@ -62,6 +71,25 @@ export class Gateway {
     });
   };
 
+  /** The plain calls of the AWS APIs: most of what comes. See fast-lane.ts for where the others go. */
+  readonly fastLane: FastLane = {
+    takes: (method, path, headers) => {
+      if (method === 'OPTIONS' || headers['origin'] !== undefined || path.startsWith('/_')) return false;
+      const host = hostName(headers['host'] ?? '');
+      return (
+        plainHosts.has(host) && this.#options.loadedSurfaces().every((surface) => !surfaceMatches(surface, host, path))
+      );
+    },
+    answer: async (wire, socket) => {
+      const signal = new RequestSignal(socket, this.#options.shutdown);
+      const origin = `http://${wire.headers['host']}`;
+      const answer = await this.#answerApi(wire, this.#options.random.uuid(), origin, signal.get);
+      signal.done();
+      return answer;
+    },
+    date: httpDate,
+  };
+
   readonly upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     this.#upgrade(request, socket, head).catch((error: unknown) => {
       this.#options.log.error('an upgrade failed', { problem: String((error as Error).stack ?? error) });
@@ -69,7 +97,7 @@ export class Gateway {
     });
   };
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse, signal: RequestSignal): Promise<void> {
     const url = request.url ?? '/';
     const mark = url.indexOf('?');
     const path = mark === -1 ? url : url.slice(0, mark);
@@ -91,7 +119,7 @@ export class Gateway {
         path,
         query,
         requestId,
-        signal: abortSignal(request, response, this.#options.shutdown),
+        signal: signal.get,
       });
       if (foreignPage && !(await surface.allowsOrigin?.(origin, asked))) {
         return respond(
@@ -107,12 +135,7 @@ export class Gateway {
     if (wire === undefined) return;
     if (path.startsWith(controlPrefix)) return respond(response, await this.#answerControl(wire, requestId));
     if (origin !== undefined && request.method === 'OPTIONS') return respond(response, preflight(origin));
-    const answer = await this.#answerApi(
-      wire,
-      requestId,
-      `http://${request.headers.host ?? host}`,
-      abortSignal(request, response, this.#options.shutdown),
-    );
+    const answer = await this.#answerApi(wire, requestId, `http://${request.headers.host ?? host}`, signal.get);
     if (origin !== undefined) {
       answer.headers['access-control-allow-origin'] = origin;
       answer.headers['access-control-expose-headers'] = '*';
@@ -223,7 +246,7 @@ export class Gateway {
       path,
       query,
       requestId,
-      signal: abortSignal(request, undefined, this.#options.shutdown),
+      signal: new RequestSignal(socket, this.#options.shutdown).get,
     });
     const { origin } = request.headers;
     if (
@@ -238,34 +261,38 @@ export class Gateway {
   }
 }
 
-/** Made when first asked for: most operations never look. */
-function abortSignal(
-  request: IncomingMessage,
-  response: ServerResponse | undefined,
-  shutdown: AbortSignal,
-): () => AbortSignal {
-  let signal: AbortSignal | undefined;
-  return () => {
-    if (signal !== undefined) return signal;
-    const gone = new AbortController();
-    signal = gone.signal;
-    const { socket } = request;
-    const leave = (): void => gone.abort(new Error('the client has gone away'));
-    const stop = (): void => gone.abort(shutdown.reason);
-    const forget = (): void => {
-      socket.off('close', leave);
-      shutdown.removeEventListener('abort', stop);
-    };
-    if (socket.destroyed) leave();
-    else if (shutdown.aborted) stop();
+/** Aborts when the client goes away or the cloud shuts down. Made when first asked for: most operations never look. */
+class RequestSignal {
+  readonly #socket: Duplex;
+  readonly #shutdown: AbortSignal;
+  #gone: AbortController | undefined;
+
+  constructor(socket: Duplex, shutdown: AbortSignal) {
+    this.#socket = socket;
+    this.#shutdown = shutdown;
+  }
+
+  readonly get = (): AbortSignal => {
+    if (this.#gone !== undefined) return this.#gone.signal;
+    this.#gone = new AbortController();
+    if (this.#socket.destroyed) this.#leave();
+    else if (this.#shutdown.aborted) this.#stop();
     else {
-      socket.once('close', leave);
-      shutdown.addEventListener('abort', stop, { once: true });
-      // A kept connection outlives the request by many others.
-      (response ?? socket).once('close', forget);
+      this.#socket.once('close', this.#leave);
+      this.#shutdown.addEventListener('abort', this.#stop, { once: true });
     }
-    return signal;
+    return this.#gone.signal;
   };
+
+  /** A kept connection outlives the request by many others. */
+  done(): void {
+    if (this.#gone === undefined) return;
+    this.#socket.off('close', this.#leave);
+    this.#shutdown.removeEventListener('abort', this.#stop);
+  }
+
+  readonly #leave = (): void => this.#gone?.abort(new Error('the client has gone away'));
+  readonly #stop = (): void => this.#gone?.abort(this.#shutdown.reason);
 }
 
 function refused(message: string, requestId: string): WireResponse {

@@ -1,7 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WireResponse } from '../wire/message.ts';
+import { type FastLane, FastLaneConnections } from './fast-lane.ts';
 
 /** Every request in full, after the door. */
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
@@ -13,6 +14,7 @@ export interface ListenOptions {
   readonly port: number;
   readonly answer: Answer;
   readonly upgrade: Upgrade;
+  readonly fastLane: FastLane;
 }
 
 /** A user's mistake at start: the port is taken, the host is none of this machine's. */
@@ -38,7 +40,7 @@ export interface Listener {
 const keepAliveTimeoutMs = 75_000;
 
 export async function listen(options: ListenOptions): Promise<Listener> {
-  const server = createServer(
+  const http = createServer(
     {
       keepAliveTimeout: keepAliveTimeoutMs,
       // Uploads of code over slow links and long polls end by their own limits.
@@ -47,28 +49,39 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     },
     options.answer,
   );
-  server.on('upgrade', options.upgrade);
-  server.on('clientError', (_error, socket) => {
+  const answering = new Map<Socket, ServerResponse>();
+  http.prependListener('request', ({ socket }, response) => {
+    answering.set(socket, response);
+    response.once('close', () => answering.delete(socket));
+  });
+  http.on('upgrade', options.upgrade);
+  http.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     else socket.destroy();
   });
+  // Every connection begins in the fast lane; node:http gets those that are not for it.
+  const lane = new FastLaneConnections(http, options.fastLane);
+  const server = createNetServer({ noDelay: true }, (socket) => lane.accept(socket));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
     server.listen({ host: options.host, port: options.port, backlog: 1024 }, resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,
-    close: (graceMs) => closeServer(server, graceMs),
+    close: (graceMs) => {
+      for (const response of answering.values()) response.shouldKeepAlive = false;
+      lane.closeIdle(new Set(answering.keys()));
+      return closeServer(server, lane, graceMs);
+    },
   };
 }
 
-function closeServer(server: Server, graceMs: number): Promise<void> {
+function closeServer(server: NetServer, lane: FastLaneConnections, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
-    server.closeIdleConnections();
-    if (graceMs <= 0) server.closeAllConnections();
+    if (graceMs <= 0) lane.closeAll();
     // The event loop's own timer: a listener that closes must not depend on a clock that may stand still.
-    else AbortSignal.timeout(graceMs).addEventListener('abort', () => server.closeAllConnections());
+    else AbortSignal.timeout(graceMs).addEventListener('abort', () => lane.closeAll());
   });
 }
 

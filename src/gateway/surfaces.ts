@@ -4,11 +4,11 @@ import { BodyLimitExceeded, readBody } from './listener.ts';
 
 /** Which surface a request is for, if any: by host first, then by the path's beginning. */
 export function surfaceFor(surfaces: readonly Surface[], host: string, path: string): Surface | undefined {
-  for (const surface of surfaces) {
-    if (surface.host?.test(host)) return surface;
-    if (surface.pathPrefix !== undefined && path.startsWith(surface.pathPrefix)) return surface;
-  }
-  return undefined;
+  return surfaces.find((surface) => surfaceMatches(surface, host, path));
+}
+
+export function surfaceMatches(surface: Surface, host: string, path: string): boolean {
+  return surface.host?.test(host) === true || (surface.pathPrefix !== undefined && path.startsWith(surface.pathPrefix));
 }
 
 export interface SurfaceRequestOptions {

@@ -299,7 +299,8 @@ function failed(protocol: Protocol, kind: Kind, message: string): Verified {
   const [code, status] = (
     protocol === 'query' || protocol === 'ec2Query' || protocol === 'restXml' ? OLD_CODES : CODES
   )[kind];
-  return { ok: false, error: new AwsError(code, message, { status }) };
+  // REST-JSON services refuse with 403, as Lambda does.
+  return { ok: false, error: new AwsError(code, message, { status: protocol === 'restJson' ? 403 : status }) };
 }
 
 type Codes = Readonly<Record<Kind, readonly [code: string, status: number]>>;

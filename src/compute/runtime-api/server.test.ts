@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type HttpRequest, HttpSyntaxError, RequestParser } from '../../wire/http1.ts';
 import { responseLimitBytes } from '../limits.ts';
-import { type HttpRequest, HttpSyntaxError, RequestParser } from './http.ts';
 import { RuntimeApi, type RuntimeEvent } from './server.ts';
 
 describe('the request parser', () => {

@@ -3,8 +3,8 @@
  * room for a name, and a listener costs about 0.1 ms and one descriptor.
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import { type HttpRequest, HttpSyntaxError, RequestParser } from '../../wire/http1.ts';
 import { responseLimitBytes } from '../limits.ts';
-import { type HttpRequest, HttpSyntaxError, RequestParser } from './http.ts';
 import * as messages from './messages.ts';
 
 /** What happens on the Runtime API, told to the environment that owns it. Called synchronously, on the hot path. */

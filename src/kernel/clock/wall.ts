@@ -62,6 +62,19 @@ export function wallNow(): number {
   return Date.now();
 }
 
+let dateSecond = -1;
+let dateText = '';
+
+/** The wall's time as HTTP writes it, made once a second. */
+export function httpDate(): string {
+  const second = Math.floor(Date.now() / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateText = new Date(second * 1000).toUTCString();
+  }
+  return dateText;
+}
+
 const doNothing = (): void => {};
 
 /** The one implementation of `sleep`, on any clock's `at`. */

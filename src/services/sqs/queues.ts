@@ -100,9 +100,12 @@ export class Queues {
     this.#cached.delete(`${name}\n${account}\n${region}`);
   }
 
-  /** The counter to add to: any will do, and taking turns keeps each of them cool. */
+  /**
+   * The counter to add to. Any will do: taking turns keeps rows of a shared database cool, while the embedded store adds up
+   * what one batch of commits counts, and wants it on one key.
+   */
   counter(queue: Queue): Key {
-    this.#nextShard = (this.#nextShard + 1) % counterShards;
+    if (this.#store.engine === 'postgres') this.#nextShard = (this.#nextShard + 1) % counterShards;
     return queue.counters[this.#nextShard]!;
   }
 

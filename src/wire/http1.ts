@@ -1,7 +1,7 @@
 /**
  * As much of HTTP/1.1 (RFC 9112) as a server for arbitrary clients needs, and no more: content-length and chunked bodies, trailers,
  * keep-alive, pipelining, Expect: 100-continue. node:http does the same and more, at a multiple of the price, and the Runtime API is
- * on the path of every invocation (bench/invoke.ts).
+ * on the path of every invocation (bench/invoke.ts), as the AWS APIs are on that of everything else.
  */
 
 /** A request's head, or what followed it, was not HTTP. The connection is answered with `status` and closed. */
@@ -246,7 +246,8 @@ function pathOf(target: string): string {
   return path;
 }
 
-function parseHeaders(head: string, from: number): Readonly<Record<string, string>> {
+/** The header lines of a head or a trailer section, from an offset on; names in lower case, values of a repeated one joined by a comma. */
+export function parseHeaders(head: string, from: number): Readonly<Record<string, string>> {
   const headers: Record<string, string> = Object.create(null) as Record<string, string>;
   let start = from;
   while (start < head.length) {

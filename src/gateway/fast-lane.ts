@@ -1,0 +1,221 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { HttpSyntaxError, parseHeaders } from '../wire/http1.ts';
+import type { WireRequest, WireResponse } from '../wire/message.ts';
+
+/** What a request in the fast lane is answered with. */
+export interface FastLane {
+  /** Whether a request is the AWS API's and comes through the door: judged by its head alone. */
+  readonly takes: (method: string, path: string, headers: Readonly<Record<string, string | undefined>>) => boolean;
+  readonly answer: (request: WireRequest, socket: Socket) => Promise<WireResponse>;
+  /** The Date header's value. */
+  readonly date: () => string;
+}
+
+/** Larger bodies, such as a function's code, are node:http's, which reads them piece by piece. */
+const maxBodyBytes = 2 * 1024 * 1024;
+const maxHeadBytes = 64 * 1024;
+const headEnd = Buffer.from('\r\n\r\n');
+const empty: Buffer = Buffer.alloc(0);
+const requestLine = /^([A-Z]+) (\/[^ ?]*)(?:\?([^ ]*))? HTTP\/1\.1$/;
+const reasons: Readonly<Record<number, string>> = {
+  200: 'OK',
+  202: 'Accepted',
+  204: 'No Content',
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  500: 'Internal Server Error',
+};
+
+/**
+ * Plain calls of the AWS APIs over kept connections, without node:http: it costs several times what an operation does.
+ * Whatever is not the plainest (an upgrade, chunks, Expect, a web page's Origin, another host, a surface, the control API) is
+ * handed over with its connection, unread, to the node:http server, which answers it and all that follows on it.
+ */
+export class FastLaneConnections {
+  readonly #server: Server;
+  readonly #lane: FastLane;
+  readonly #idle = new Set<Connection>();
+  readonly #open = new Set<Connection>();
+  /** Connections that node:http has now: a server that does not listen itself keeps no list of them. */
+  readonly #handedOver = new Set<Socket>();
+  #closing = false;
+
+  constructor(server: Server, lane: FastLane) {
+    this.#server = server;
+    this.#lane = lane;
+  }
+
+  accept(socket: Socket): void {
+    const connection = new Connection(socket, this.#server, this.#lane, (isIdle) => {
+      if (isIdle) this.#idle.add(connection);
+      else this.#idle.delete(connection);
+      if (this.#closing && isIdle) socket.end();
+    });
+    this.#open.add(connection);
+    this.#idle.add(connection);
+    connection.onGone = (isHandedOver) => {
+      this.#open.delete(connection);
+      this.#idle.delete(connection);
+      if (!isHandedOver) return;
+      this.#handedOver.add(socket);
+      socket.once('close', () => this.#handedOver.delete(socket));
+    };
+  }
+
+  /** Ends idle connections at once, and busy ones after their answer; `answering`: those on which node:http is at work. */
+  closeIdle(answering: ReadonlySet<Socket>): void {
+    this.#closing = true;
+    for (const connection of this.#idle) connection.socket.destroy();
+    for (const socket of this.#handedOver) if (!answering.has(socket)) socket.destroy();
+  }
+
+  closeAll(): void {
+    for (const connection of this.#open) connection.socket.destroy();
+    for (const socket of this.#handedOver) socket.destroy();
+  }
+}
+
+/** As long as node:http keeps idle connections here. */
+const idleTimeoutMs = 75_000;
+
+class Connection {
+  readonly socket: Socket;
+  onGone: (isHandedOver: boolean) => void = () => {};
+  readonly #server: Server;
+  readonly #lane: FastLane;
+  readonly #onIdle: (isIdle: boolean) => void;
+  #bytes: Buffer = empty;
+  #busy = false;
+  /** Set while the body of a request in this lane is still coming. */
+  #head:
+    | { method: string; path: string; query: string; headers: Record<string, string | undefined>; bodyBytes: number }
+    | undefined;
+
+  constructor(socket: Socket, server: Server, lane: FastLane, onIdle: (isIdle: boolean) => void) {
+    this.socket = socket;
+    this.#server = server;
+    this.#lane = lane;
+    this.#onIdle = onIdle;
+    socket.setNoDelay(true);
+    socket.setTimeout(idleTimeoutMs);
+    socket.on('timeout', this.#onTimeout);
+    socket.on('data', this.#onData);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+  }
+
+  readonly #onTimeout = (): void => {
+    // A long poll is silent for up to 20 s, an invocation for up to 15 minutes: only what waits for a request is idle.
+    if (!this.#busy) this.socket.destroy();
+  };
+
+  readonly #onError = (): void => {
+    this.socket.destroy();
+  };
+
+  readonly #onClose = (): void => {
+    this.onGone(false);
+  };
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk]);
+    // One request at a time: what a client pipelines waits.
+    if (!this.#busy) this.#read();
+  };
+
+  #read(): void {
+    if (this.#head === undefined && !this.#readHead()) return;
+    const head = this.#head!;
+    if (this.#bytes.length < head.bodyBytes) return;
+    const body = head.bodyBytes === 0 ? empty : this.#bytes.subarray(0, head.bodyBytes);
+    this.#bytes = this.#bytes.length === head.bodyBytes ? empty : this.#bytes.subarray(head.bodyBytes);
+    this.#head = undefined;
+    this.#busy = true;
+    this.#onIdle(false);
+    const { method, path, query, headers } = head;
+    const keepAlive = headers['connection']?.toLowerCase() !== 'close';
+    this.#lane.answer({ method, path, query, headers, body }, this.socket).then(
+      (answer) => this.#write(answer, keepAlive),
+      () => this.socket.destroy(),
+    );
+  }
+
+  /** True when a head is there and belongs here; otherwise more bytes are awaited, or the connection was handed over. */
+  #readHead(): boolean {
+    const end = this.#bytes.indexOf(headEnd);
+    if (end === -1) {
+      if (this.#bytes.length > maxHeadBytes) this.#handOver();
+      return false;
+    }
+    const head = this.#bytes.toString('latin1', 0, end);
+    const lineEnd = head.indexOf('\r\n');
+    const match = lineEnd === -1 ? null : requestLine.exec(head.slice(0, lineEnd));
+    const headers = match === null ? undefined : readHeaders(head, lineEnd + 2);
+    if (match === null || headers === undefined || !isPlain(headers)) return this.#handOver();
+    const [, method, path, query = ''] = match as unknown as [string, string, string, string | undefined];
+    if (!this.#lane.takes(method, path, headers)) return this.#handOver();
+    this.#bytes = this.#bytes.subarray(end + 4);
+    this.#head = { method, path, query, headers, bodyBytes: Number(headers['content-length'] ?? 0) };
+    return true;
+  }
+
+  #handOver(): false {
+    const { socket } = this;
+    socket.off('timeout', this.#onTimeout);
+    socket.off('data', this.#onData);
+    socket.off('error', this.#onError);
+    socket.off('close', this.#onClose);
+    socket.setTimeout(0);
+    this.onGone(true);
+    const bytes = this.#bytes;
+    this.#bytes = empty;
+    // Paused and given back what was read of it, the socket is as node:http would have accepted it.
+    socket.pause();
+    if (bytes.length > 0) socket.unshift(bytes);
+    this.#server.emit('connection', socket);
+    socket.resume();
+    return false;
+  }
+
+  #write(answer: WireResponse, keepAlive: boolean): void {
+    const { socket } = this;
+    const { body } = answer;
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+    let head = `HTTP/1.1 ${answer.status} ${reasons[answer.status] ?? ''}\r\n`;
+    for (const name in answer.headers) head += `${name}: ${answer.headers[name]}\r\n`;
+    head += `content-length: ${length}\r\ndate: ${this.#lane.date()}\r\n${keepAlive ? '' : 'connection: close\r\n'}\r\n`;
+    if (typeof body === 'string') socket.write(head + body, length === body.length ? 'latin1' : 'utf8');
+    else {
+      socket.cork();
+      socket.write(head, 'latin1');
+      socket.write(body);
+      socket.uncork();
+    }
+    if (!keepAlive) socket.end();
+    this.#busy = false;
+    this.#onIdle(true);
+    if (this.#bytes.length > 0) this.#read();
+  }
+}
+
+/** Undefined where node:http shall say what is wrong with them. */
+function readHeaders(head: string, from: number): Record<string, string | undefined> | undefined {
+  try {
+    return parseHeaders(head, from);
+  } catch (error) {
+    if (error instanceof HttpSyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function isPlain(headers: Readonly<Record<string, string | undefined>>): boolean {
+  const length = headers['content-length'];
+  return (
+    headers['transfer-encoding'] === undefined &&
+    headers['expect'] === undefined &&
+    headers['upgrade'] === undefined &&
+    (length === undefined || (/^\d{1,8}$/.test(length) && Number(length) <= maxBodyBytes))
+  );
+}

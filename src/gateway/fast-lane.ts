@@ -15,6 +15,7 @@ export interface FastLane {
 /** Larger bodies, such as a function's code, are node:http's, which reads them piece by piece. */
 const maxBodyBytes = 2 * 1024 * 1024;
 const maxHeadBytes = 64 * 1024;
+const maxCopiedBytes = 64 * 1024;
 const headEnd = Buffer.from('\r\n\r\n');
 const empty: Buffer = Buffer.alloc(0);
 const requestLine = /^([A-Z]+) (\/[^ ?]*)(?:\?([^ ]*))? HTTP\/1\.1$/;
@@ -36,7 +37,9 @@ const reasons: Readonly<Record<number, string>> = {
 export class FastLaneConnections {
   readonly #server: Server;
   readonly #lane: FastLane;
-  readonly #idle = new Set<Connection>();
+  /** Since which sweep. */
+  readonly #idle = new Map<Connection, number>();
+  #sweeps = 0;
   readonly #open = new Set<Connection>();
   /** Connections that node:http has now: a server that does not listen itself keeps no list of them. */
   readonly #handedOver = new Set<Socket>();
@@ -49,12 +52,12 @@ export class FastLaneConnections {
 
   accept(socket: Socket): void {
     const connection = new Connection(socket, this.#server, this.#lane, (isIdle) => {
-      if (isIdle) this.#idle.add(connection);
+      if (isIdle) this.#idle.set(connection, this.#sweeps);
       else this.#idle.delete(connection);
       if (this.#closing && isIdle) socket.end();
     });
     this.#open.add(connection);
-    this.#idle.add(connection);
+    this.#idle.set(connection, this.#sweeps);
     connection.onGone = (isHandedOver) => {
       this.#open.delete(connection);
       this.#idle.delete(connection);
@@ -64,10 +67,16 @@ export class FastLaneConnections {
     };
   }
 
+  /** Ends connections that were idle at this many calls before: cheaper than a timer for each, set anew with every request. */
+  sweep(calls: number): void {
+    this.#sweeps++;
+    for (const [connection, since] of this.#idle) if (this.#sweeps - since > calls) connection.socket.destroy();
+  }
+
   /** Ends idle connections at once, and busy ones after their answer; `answering`: those on which node:http is at work. */
   closeIdle(answering: ReadonlySet<Socket>): void {
     this.#closing = true;
-    for (const connection of this.#idle) connection.socket.destroy();
+    for (const connection of this.#idle.keys()) connection.socket.destroy();
     for (const socket of this.#handedOver) if (!answering.has(socket)) socket.destroy();
   }
 
@@ -76,9 +85,6 @@ export class FastLaneConnections {
     for (const socket of this.#handedOver) socket.destroy();
   }
 }
-
-/** As long as node:http keeps idle connections here. */
-const idleTimeoutMs = 75_000;
 
 class Connection {
   readonly socket: Socket;
@@ -99,17 +105,10 @@ class Connection {
     this.#lane = lane;
     this.#onIdle = onIdle;
     socket.setNoDelay(true);
-    socket.setTimeout(idleTimeoutMs);
-    socket.on('timeout', this.#onTimeout);
     socket.on('data', this.#onData);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
   }
-
-  readonly #onTimeout = (): void => {
-    // A long poll is silent for up to 20 s, an invocation for up to 15 minutes: only what waits for a request is idle.
-    if (!this.#busy) this.socket.destroy();
-  };
 
   readonly #onError = (): void => {
     this.socket.destroy();
@@ -163,11 +162,9 @@ class Connection {
 
   #handOver(): false {
     const { socket } = this;
-    socket.off('timeout', this.#onTimeout);
     socket.off('data', this.#onData);
     socket.off('error', this.#onError);
     socket.off('close', this.#onClose);
-    socket.setTimeout(0);
     this.onGone(true);
     const bytes = this.#bytes;
     this.#bytes = empty;
@@ -186,8 +183,14 @@ class Connection {
     let head = `HTTP/1.1 ${answer.status} ${reasons[answer.status] ?? ''}\r\n`;
     for (const name in answer.headers) head += `${name}: ${answer.headers[name]}\r\n`;
     head += `content-length: ${length}\r\ndate: ${this.#lane.date()}\r\n${keepAlive ? '' : 'connection: close\r\n'}\r\n`;
+    // One write is one system call; a copy of a small body costs less than a second.
     if (typeof body === 'string') socket.write(head + body, length === body.length ? 'latin1' : 'utf8');
-    else {
+    else if (length <= maxCopiedBytes) {
+      const whole = Buffer.allocUnsafe(head.length + length);
+      whole.write(head, 0, 'latin1');
+      body.copy(whole, head.length);
+      socket.write(whole);
+    } else {
       socket.cork();
       socket.write(head, 'latin1');
       socket.write(body);

@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Timer } from '../kernel/clock/contract.ts';
+import { WallClock } from '../kernel/clock/wall.ts';
 import type { WireResponse } from '../wire/message.ts';
 import { type FastLane, FastLaneConnections } from './fast-lane.ts';
 
@@ -38,6 +40,7 @@ export interface Listener {
 
 /** AWS keeps idle connections of its SDKs open for longer than the SDKs do; so does this. */
 const keepAliveTimeoutMs = 75_000;
+const sweepsPerTimeout = 5;
 
 export async function listen(options: ListenOptions): Promise<Listener> {
   const http = createServer(
@@ -62,13 +65,23 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   // Every connection begins in the fast lane; node:http gets those that are not for it.
   const lane = new FastLaneConnections(http, options.fastLane);
   const server = createNetServer({ noDelay: true }, (socket) => lane.accept(socket));
+  const clock = new WallClock();
+  let sweeping: Timer | undefined;
+  const sweepLater = (): void => {
+    sweeping = clock.at(clock.now() + keepAliveTimeoutMs / sweepsPerTimeout, () => {
+      lane.sweep(sweepsPerTimeout);
+      sweepLater();
+    });
+  };
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
     server.listen({ host: options.host, port: options.port, backlog: 1024 }, resolve);
   });
+  sweepLater();
   return {
     port: (server.address() as AddressInfo).port,
     close: (graceMs) => {
+      sweeping?.cancel();
       for (const response of answering.values()) response.shouldKeepAlive = false;
       lane.closeIdle(new Set(answering.keys()));
       return closeServer(server, lane, graceMs);

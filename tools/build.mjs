@@ -49,6 +49,8 @@ for (const example of existsSync(path('examples')) ? readdirSync(path('examples'
       format: 'esm',
       platform: 'node',
       target: 'node20',
+      // Half the bytes to read and parse at every cold start.
+      minify: true,
       banner: {
         js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
       },

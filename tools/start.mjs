@@ -80,7 +80,7 @@ async function run() {
   await cli(endpoint, ['fault', 'set', 'sqs.duplicate', queueArn, '--rate', '0.3', '--seed', '1']);
 
   stage(`registering ${devices.length} devices through the HTTP API`);
-  await Promise.all(devices.map((macAddress) => register(api, macAddress)));
+  for (const macAddress of devices) await register(api, macAddress);
 
   stage('provisioning: the vendor is slow and fails for some');
   await settle(api, devices, 3);

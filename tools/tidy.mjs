@@ -11,13 +11,13 @@ const ranks = {
   kernel: 0,
   wire: 1,
   platform: 2,
-  services: 3,
-  compute: 3,
-  database: 3,
   deploy: 3,
-  gateway: 3,
-  'cloud.ts': 4,
-  cli: 5,
+  services: 4,
+  compute: 4,
+  database: 4,
+  gateway: 4,
+  'cloud.ts': 5,
+  cli: 6,
 };
 
 /** Time and chance come from kernel/clock and kernel/random only. */

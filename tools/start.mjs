@@ -248,8 +248,8 @@ function tellHow(endpoint, api) {
   process.stdout.write(`
 The cloud stays up at ${bold(endpoint)}. Reach it with the AWS CLI:
 
-  export AWS_ENDPOINT_URL=${endpoint} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-  aws sqs list-queues
+  export AWS_ENDPOINT_URL=${endpoint} AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+  aws sqs list-queues --endpoint-url $AWS_ENDPOINT_URL   # version 1 of the CLI needs it said for SQS
   aws dynamodb list-tables
   curl ${api}/devices/${devices[0]}
 

@@ -3,11 +3,14 @@ export class CliError extends Error {
   override readonly name = 'CliError';
   readonly code: string;
   readonly hint: string;
+  /** What the command found out all the same: with `--json` it is printed beside the error, in one document. */
+  readonly data: object;
 
-  constructor(code: string, message: string, hint: string) {
+  constructor(code: string, message: string, hint: string, data: object = {}) {
     super(message);
     this.code = code;
     this.hint = hint;
+    this.data = data;
   }
 }
 

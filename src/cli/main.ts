@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { version } from '../version.ts';
 import { type CloudClient, connect, findEndpoint } from './client.ts';
 import type { StartOptions } from './commands/start.ts';
+import { CliError } from './error.ts';
 import { createTerminal, reportError, type Terminal } from './terminal.ts';
 
 /** Commands load when chosen: `unkai status` must not pay for a template engine. */
@@ -26,7 +27,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     .exitOverride();
 
   const globals = (): { json?: boolean; endpoint?: string; region: string; account?: string } => program.opts();
-  let terminal: Terminal = createTerminal(argv.includes('--json'));
+  const wantsJson = argv.includes('--json');
+  if (wantsJson) program.configureOutput({ writeErr: () => {} });
+  let terminal: Terminal = createTerminal(wantsJson);
   const client = (): CloudClient => {
     const { endpoint, region, account } = globals();
     return connect({ endpoint: findEndpoint(endpoint), region, ...(account === undefined ? {} : { account }) });
@@ -122,8 +125,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync([...argv], { from: 'user' });
     return 0;
   } catch (error) {
-    // commander has printed what was wrong; asking for help or the version is no error.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) {
+      // Asking for help or the version is no error. What was wrong commander has printed, for people.
+      if (error.exitCode === 0) return 0;
+      if (wantsJson)
+        reportError(new CliError('Usage', error.message.replace(/^error: /, ''), 'see: unkai --help'), true);
+      return 2;
+    }
     return reportError(error, terminal.json);
   }
 }

@@ -48,7 +48,8 @@ export function reportError(error: unknown, json: boolean): number {
   const known = asCliError(error);
   const code = known?.code ?? 'Internal';
   const message = error instanceof Error ? error.message : String(error);
-  if (json) process.stdout.write(`${JSON.stringify({ error: { code, message, hint: known?.hint ?? '' } })}\n`);
+  if (json)
+    process.stdout.write(`${JSON.stringify({ ...known?.data, error: { code, message, hint: known?.hint ?? '' } })}\n`);
   else {
     process.stderr.write(`${pc.red('error')} ${pc.bold(code)}: ${message}\n`);
     if (known !== undefined && known.hint !== '') process.stderr.write(`${pc.cyan('hint')}  ${known.hint}\n`);

@@ -50,7 +50,7 @@ export class Authenticator {
     const signature = parseSignature(request);
     if (signature === undefined) {
       if (mayBeUnsigned) return rootCaller(defaultAccount, defaultRegion);
-      throw new AwsError('MissingAuthenticationToken', 'Request is missing Authentication Token', { status: 403 });
+      throw missingToken(protocol);
     }
     const credential = await this.#options.credentials.find(signature.accessKeyId);
     if (credential === undefined) throw unknownToken(protocol);
@@ -106,6 +106,13 @@ function scopeText(request: WireRequest): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The query protocol's code and status (STS, Common Errors), and those that DynamoDB was recorded to answer by the dynalite project. */
+function missingToken(protocol: Protocol): AwsError {
+  const message = 'Request is missing Authentication Token';
+  if (protocol === 'query') return new AwsError('MissingAuthenticationToken', message, { status: 403 });
+  return new AwsError('MissingAuthenticationTokenException', message, { status: protocol === 'restJson' ? 403 : 400 });
 }
 
 /** https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html; JSON services call it UnrecognizedClientException. */

@@ -1,7 +1,7 @@
 import type { ClockStatus } from '../../kernel/clock/contract.ts';
 import type { CloudClient } from '../client.ts';
-import { parseDuration } from '../durations.ts';
 import { CliError } from '../error.ts';
+import { parseDuration } from '../parsing.ts';
 import { formatDuration, type Terminal } from '../terminal.ts';
 
 export async function clockStatus(terminal: Terminal, client: CloudClient): Promise<void> {
@@ -42,13 +42,14 @@ function show(terminal: Terminal, status: ClockStatus): void {
 
 function showAdvance(terminal: Terminal, answer: unknown): void {
   const result = answer as { nowMs: number; steps: number; reached: boolean };
-  terminal.data(result);
+  if (result.reached) terminal.data(result);
   terminal.line(`${new Date(result.nowMs).toISOString()}  after ${result.steps} due moments`);
   if (!result.reached) {
     throw new CliError(
       'ClockGaveUp',
       `the time asked for was not reached after ${result.steps} due moments`,
       'something schedules itself without end; advance again to go on',
+      result,
     );
   }
 }

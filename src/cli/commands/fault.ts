@@ -1,5 +1,5 @@
 import type { CloudClient } from '../client.ts';
-import { CliError } from '../error.ts';
+import { parseNumber } from '../parsing.ts';
 import type { Terminal } from '../terminal.ts';
 
 interface Listing {
@@ -43,10 +43,9 @@ export async function faultSet(
   scope: string,
   options: { readonly rate: string; readonly seed: string; readonly times?: string },
 ): Promise<void> {
-  const rate = Number(options.rate);
-  const seed = Number(options.seed);
-  if (Number.isNaN(rate)) throw new CliError('BadRate', `'${options.rate}' is not a rate`, 'give a number from 0 to 1');
-  const times = options.times === undefined ? {} : { times: Number(options.times) };
+  const rate = parseNumber('--rate', options.rate);
+  const seed = parseNumber('--seed', options.seed);
+  const times = options.times === undefined ? {} : { times: parseNumber('--times', options.times) };
   terminal.data(await client.control('PUT', 'faults', { point, scope, rate, seed, ...times }));
   terminal.line(
     rate === 0 ? `${point} is off for ${scope}` : `${point} strikes ${scope} at a rate of ${rate} (seed ${seed})`,

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { text as textOf } from 'node:stream/consumers';
 import type { CloudClient } from '../client.ts';
 import { CliError } from '../error.ts';
 import type { Terminal } from '../terminal.ts';
@@ -27,24 +28,30 @@ export async function invoke(
   });
   const log = answer.LogResult === undefined ? '' : Buffer.from(answer.LogResult, 'base64').toString('utf8');
   const text = Buffer.from((answer.Payload as Uint8Array | undefined) ?? Buffer.alloc(0)).toString('utf8');
-  terminal.data({
+  const result = {
     functionName,
     statusCode: answer.StatusCode,
     functionError: answer.FunctionError,
     payload: text,
     log,
-  });
+  };
+  if (answer.FunctionError === undefined) terminal.data(result);
   if (log !== '') terminal.progress(log.trimEnd());
   terminal.line(options.async === true ? `accepted (${answer.StatusCode})` : text);
   if (answer.FunctionError !== undefined)
-    throw new CliError('FunctionError', `${functionName} failed (${answer.FunctionError})`, `see: unkai logs ${name}`);
+    throw new CliError(
+      'FunctionError',
+      `${functionName} failed (${answer.FunctionError})`,
+      `see: unkai logs ${name}`,
+      result,
+    );
 }
 
 async function payloadOf(options: InvokeOptions): Promise<string> {
   const text =
     options.event === undefined
       ? (options.payload ?? '{}')
-      : await readFile(options.event === '-' ? '/dev/stdin' : options.event, 'utf8').catch(() => {
+      : await (options.event === '-' ? textOf(process.stdin) : readFile(options.event, 'utf8')).catch(() => {
           throw new CliError(
             'NoEvent',
             `the file ${options.event} cannot be read`,

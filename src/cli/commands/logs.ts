@@ -24,7 +24,7 @@ export async function logs(
   const chosen = name === undefined ? undefined : `/aws/lambda/${await findFunction(client, name)}`;
   const seen = new Set<string>();
   const { nowMs } = (await client.control('GET', 'status')) as { nowMs: number };
-  let fromMs = options.since === undefined ? 0 : nowMs - (await import('../durations.ts')).parseDuration(options.since);
+  let fromMs = options.since === undefined ? 0 : nowMs - (await import('../parsing.ts')).parseDuration(options.since);
   for (;;) {
     const groups = chosen === undefined ? await lambdaGroups(client) : [chosen];
     const lines = (await Promise.all(groups.map((group) => eventsOf(client, group, fromMs, options.filter)))).flat();

@@ -1,5 +1,6 @@
 import type { CloudClient } from '../client.ts';
 import { CliError } from '../error.ts';
+import { parseNumber } from '../parsing.ts';
 import { formatDuration, type Terminal } from '../terminal.ts';
 import { wait } from '../wait.ts';
 
@@ -42,7 +43,7 @@ export async function redrive(
 ): Promise<void> {
   const lines = await queueLines(client);
   const source = find(lines, name);
-  const rate = options.rate === undefined ? undefined : Number(options.rate);
+  const rate = options.rate === undefined ? undefined : parseNumber('--rate', options.rate);
   await client.call('sqs', 'StartMessageMoveTask', {
     SourceArn: source.arn,
     ...(options.to === undefined ? {} : { DestinationArn: find(lines, options.to).arn }),
@@ -52,14 +53,15 @@ export async function redrive(
     const { Results = [] } = await client.call('sqs', 'ListMessageMoveTasks', { SourceArn: source.arn, MaxResults: 1 });
     const task = Results[0];
     if (task !== undefined && task.Status !== 'RUNNING') {
-      terminal.data({
+      const result = {
         status: task.Status,
         moved: task.ApproximateNumberOfMessagesMoved ?? 0,
         ...(task.FailureReason === undefined ? {} : { reason: task.FailureReason }),
-      });
+      };
       terminal.line(`${task.Status}: ${task.ApproximateNumberOfMessagesMoved ?? 0} messages moved from ${source.name}`);
       if (task.Status === 'FAILED')
-        throw new CliError('RedriveFailed', task.FailureReason ?? 'the move failed', 'see: unkai queues');
+        throw new CliError('RedriveFailed', task.FailureReason ?? 'the move failed', 'see: unkai queues', result);
+      terminal.data(result);
       return;
     }
     terminal.progress(

@@ -50,7 +50,10 @@ export class VirtualClock implements Clock, VirtualClockControl {
     return {
       cancel: () => {
         const index = this.#waiters.indexOf(waiter);
-        if (index >= 0) this.#waiters.splice(index, 1);
+        if (index < 0) return;
+        this.#waiters.splice(index, 1);
+        // A timeout left behind would keep a process that has ended its work alive.
+        if (index === 0) this.#arm();
       },
     };
   }

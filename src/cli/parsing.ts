@@ -19,3 +19,10 @@ export function parseDuration(text: string): number {
   }
   return parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * unitsMs[unit!]!, 0);
 }
+
+/** A number that an option gives; anything else is the user's mistake. */
+export function parseNumber(option: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value)) return value;
+  throw new CliError('BadNumber', `${option} is '${text}', which is no number`, `write it like ${option} 1`);
+}

@@ -24,17 +24,18 @@ export interface ErrorContext {
   readonly requestId: string;
 }
 
-const codecs = new Map<string, OperationCodec>();
+const codecs: { [protocol: string]: { [service: string]: { [operation: string]: OperationCodec } } } = {};
 
 /** The codec of an operation, compiled on first use. Throws Error for a service, operation or protocol that is not there. */
 export function codecFor(service: string, operation: string, protocol: Protocol): OperationCodec {
-  const key = `${service} ${operation} ${protocol}`;
-  const known = codecs.get(key);
+  const known = codecs[protocol]?.[service]?.[operation];
   if (known !== undefined) return known;
   const model = loadModel(service);
   if (!Object.hasOwn(model.operations, operation)) throw new Error(`${service} has no operation ${operation}`);
   const codec = protocolCodec(protocol).compile(model, operation);
-  codecs.set(key, codec);
+  codecs[protocol] ??= {};
+  codecs[protocol][service] ??= {};
+  codecs[protocol][service][operation] = codec;
   return codec;
 }
 

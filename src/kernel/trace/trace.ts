@@ -24,22 +24,24 @@ export interface ActiveSpan extends TraceContext {
 
 /** Keeps the latest spans in a ring. */
 export class Tracer {
-  readonly #clock: Clock;
-  readonly #random: Random;
+  readonly #core: TracerCore;
   readonly #ring: (Span | undefined)[];
   #next = 0;
 
   constructor(options: { clock: Clock; random: Random; capacity?: number }) {
-    this.#clock = options.clock;
-    this.#random = options.random;
     this.#ring = new Array(options.capacity ?? 4096);
+    this.#core = {
+      clock: options.clock,
+      random: options.random,
+      record: (span) => {
+        this.#ring[this.#next++ % this.#ring.length] = span;
+      },
+    };
   }
 
   /** Begins a span under `parent`, or a new trace. */
   start(name: string, parent?: TraceContext): ActiveSpan {
-    return new RunningSpan(name, parent, this.#clock, this.#random, (span) => {
-      this.#ring[this.#next++ % this.#ring.length] = span;
-    });
+    return new RunningSpan(name, parent, this.#core);
   }
 
   /** The latest spans, oldest first; of one trace if asked. */
@@ -53,62 +55,58 @@ export class Tracer {
   }
 }
 
-class RunningSpan implements ActiveSpan {
-  readonly #name: string;
+/** Under way and, once ended, the record of itself: an operation makes this one object and no more. */
+class RunningSpan implements ActiveSpan, Span {
+  readonly name: string;
+  readonly startMs: number;
+  durationMs = 0;
+  error: string | undefined = undefined;
   readonly #parent: TraceContext | undefined;
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #record: (span: Span) => void;
-  readonly #startMs: number;
+  readonly #tracer: TracerCore;
   readonly #startElapsed: number;
   #traceId: string | undefined;
   #spanId: string | undefined;
 
-  constructor(
-    name: string,
-    parent: TraceContext | undefined,
-    clock: Clock,
-    random: Random,
-    record: (span: Span) => void,
-  ) {
-    this.#name = name;
+  constructor(name: string, parent: TraceContext | undefined, tracer: TracerCore) {
+    this.name = name;
     this.#parent = parent;
-    this.#clock = clock;
-    this.#random = random;
-    this.#record = record;
-    this.#startMs = clock.now();
-    this.#startElapsed = clock.elapsed();
+    this.#tracer = tracer;
+    this.startMs = tracer.clock.now();
+    this.#startElapsed = tracer.clock.elapsed();
   }
 
   // Ids are drawn when first asked for: most spans have no children, and hex costs more than the rest of a span.
   get traceId(): string {
-    this.#traceId ??= this.#parent?.traceId ?? newTraceId(this.#startMs, this.#random);
+    this.#traceId ??= this.#parent?.traceId ?? newTraceId(this.startMs, this.#tracer.random);
     return this.#traceId;
   }
 
   get spanId(): string {
-    this.#spanId ??= this.#random.hex(16);
+    this.#spanId ??= this.#tracer.random.hex(16);
     return this.#spanId;
   }
 
-  end(error?: string): void {
-    // Read back lazily as well: the ring holds the span itself.
-    const self = this;
-    const durationMs = this.#clock.elapsed() - this.#startElapsed;
-    this.#record({
-      name: this.#name,
-      get traceId() {
-        return self.traceId;
-      },
-      get spanId() {
-        return self.spanId;
-      },
-      parentId: this.#parent?.spanId,
-      startMs: this.#startMs,
-      durationMs,
-      error,
-    });
+  get parentId(): string | undefined {
+    return this.#parent?.spanId;
   }
+
+  end(error?: string): void {
+    this.durationMs = this.#tracer.clock.elapsed() - this.#startElapsed;
+    this.error = error;
+    this.#tracer.record(this);
+  }
+
+  /** Accessors are no properties of their own: without this, JSON would leave the ids out. */
+  toJSON(): Span {
+    const { name, traceId, spanId, parentId, startMs, durationMs, error } = this;
+    return { name, traceId, spanId, parentId, startMs, durationMs, error };
+  }
+}
+
+interface TracerCore {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly record: (span: Span) => void;
 }
 
 /** Begins with the time in seconds, as X-Ray's ids do. */

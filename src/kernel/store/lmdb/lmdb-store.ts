@@ -40,6 +40,18 @@ const entriesPerTurn = 1000;
 const countedPerTurn = 20_000;
 /** Value bytes after which a list lets the event loop run. */
 const bytesPerTurn = 4 * 1024 * 1024;
+interface Failure {
+  readonly error: unknown;
+}
+
+/** A batch on its way to disk. */
+interface Begun {
+  /** Never rejects. */
+  readonly written: Promise<Failure | undefined>;
+  /** Tells the callers. */
+  readonly finish: (failure: Failure | undefined) => void;
+}
+
 /** Judging commits stops here, so that a burst does not hold up the event loop; the rest is the next batch. */
 const judgingMs = 4;
 /** Versions set aside on disk at a time. */
@@ -295,40 +307,57 @@ class LmdbStore implements Store {
 
   /** @internal */
   async run(): Promise<void> {
-    while (this.#queue.length > 0) await this.#runBatch();
+    let current = this.#begin();
+    while (current !== undefined) {
+      const error = await current.written;
+      // The next batch goes to LMDB's thread before this one's callers go on: it writes while they do.
+      const next = this.#begin();
+      current.finish(error);
+      // What the callers submitted meanwhile, if the queue was empty.
+      current = next ?? this.#begin();
+    }
     this.#busy = false;
     this.#idle?.();
   }
 
-  async #runBatch(): Promise<void> {
-    const environment = this.#environment;
-    environment.refresh();
-    const first = this.#queue[0]!;
+  /** Judges what waits and hands it to LMDB; undefined when nothing waits. */
+  #begin(): Begun | undefined {
+    const first = this.#queue[0];
+    if (first === undefined) return undefined;
+    this.#environment.refresh();
     if ('switchTo' in first) {
       this.#queue.shift();
-      await this.#switch(first);
-      return;
+      return { written: this.#switch(first), finish: () => {} };
     }
     const { batch, jobs, outcomes } = this.#judge();
     let unswept: readonly Key[] = [];
-    try {
-      if (batch.dirty) {
-        const ceiling = this.#version > this.#ceiling ? this.#version + versionsReserved : this.#ceiling;
-        await environment.write(() => {
-          if (ceiling > this.#ceiling) environment.putMeta(this.#generation, ceiling);
-          unswept = batch.write();
-        });
-        this.#ceiling = ceiling;
+    const ceiling = this.#version > this.#ceiling ? this.#version + versionsReserved : this.#ceiling;
+    const written = batch.dirty
+      ? this.#environment
+          .write(() => {
+            if (ceiling > this.#ceiling) this.#environment.putMeta(this.#generation, ceiling);
+            unswept = batch.write();
+          })
+          .then(
+            () => {
+              this.#ceiling = ceiling;
+              return undefined;
+            },
+            (error: unknown) => ({ error }),
+          )
+      : Promise.resolve(undefined);
+    const finish = (failure: Failure | undefined): void => {
+      if (failure !== undefined) {
+        for (const { reject } of jobs) reject(failure.error);
+        return;
       }
-    } catch (error) {
-      for (const { reject } of jobs) reject(error);
-      return;
-    }
-    if (!this.#watchers.empty) batch.touched((key) => this.#watchers.touch(key));
-    for (let index = 0; index < jobs.length; index++) {
-      (jobs[index]!.resolve as (outcome: unknown) => void)(outcomes[index]);
-    }
-    for (const log of unswept) this.#sweep(log);
+      if (!this.#watchers.empty) batch.touched((key) => this.#watchers.touch(key));
+      for (let index = 0; index < jobs.length; index++) {
+        (jobs[index]!.resolve as (outcome: unknown) => void)(outcomes[index]);
+      }
+      for (const log of unswept) this.#sweep(log);
+    };
+    return { written, finish };
   }
 
   /** Takes jobs from the head of the queue and decides them. */
@@ -358,7 +387,11 @@ class LmdbStore implements Store {
     }
   }
 
-  async #switch(job: { readonly switchTo: number; readonly resolve: () => void; readonly reject: Reject }) {
+  async #switch(job: {
+    readonly switchTo: number;
+    readonly resolve: () => void;
+    readonly reject: Reject;
+  }): Promise<undefined> {
     try {
       const ceiling = this.#version + versionsReserved;
       await this.#environment.write(() => this.#environment.putMeta(job.switchTo, ceiling));

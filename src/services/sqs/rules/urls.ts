@@ -14,6 +14,18 @@ const hostRegion = /^(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com(?
  * Undefined for anything else.
  */
 export function parseQueueUrl(url: string): QueueAddress | undefined {
+  const known = addresses.get(url);
+  if (known !== undefined) return known;
+  const address = readQueueUrl(url);
+  if (address !== undefined && addresses.size < mostAddresses) addresses.set(url, address);
+  return address;
+}
+
+/** A program uses few URLs, and each of them with every call. */
+const addresses = new Map<string, QueueAddress>();
+const mostAddresses = 1000;
+
+function readQueueUrl(url: string): QueueAddress | undefined {
   const scheme = url.indexOf('://');
   if (scheme < 0)
     return url.includes('/') || url === '' ? undefined : { account: undefined, region: undefined, name: url };

@@ -91,6 +91,12 @@ describe('the AWS API', () => {
     expect(answer.body).toContain('ListQueues');
   });
 
+  it('refuses a body that is larger than any API takes, without keeping it', async () => {
+    const answer = await ask('/2015-03-31/functions', { method: 'POST', body: 'x'.repeat(70_167_300) });
+    expect(answer.status).toBe(413);
+    expect(JSON.parse(answer.body).message).toContain('smaller than 70167211 bytes');
+  });
+
   it('takes the account from a 12-digit access key and the region from the scope', async () => {
     const authorization =
       'AWS4-HMAC-SHA256 Credential=123456789012/20261121/eu-west-1/sts/aws4_request, SignedHeaders=host, Signature=00';

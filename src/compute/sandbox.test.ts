@@ -92,6 +92,8 @@ describe('ends of a process', () => {
     const code = `exports.handler = async () => { setTimeout(() => process.exit(1), 0); return process.pid; };`;
     const { sandbox } = await fixture.start(js(code));
     const first = await sandbox.invoke(invocation({}));
+    const pid = Number(first.payload.toString());
+    while (existsSync(`/proc/${pid}`)) await clock.sleep(5);
     const second = await sandbox.invoke(invocation({}));
     // Handed over before the exit was noticed, it is lost with the process; else a new one has served it.
     if (second.outcome === 'response') expect(second.payload.toString()).not.toBe(first.payload.toString());

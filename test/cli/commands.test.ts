@@ -257,7 +257,7 @@ describe('unkai fault', () => {
   it('refuses points, rates and counts that are none', async () => {
     expect((await failure('fault', 'set', 'no.such', '*')).code).toBe('BadFault');
     expect((await failure('fault', 'set', 'sqs.duplicate', '*', '--rate', '2')).code).toBe('BadFault');
-    expect((await failure('fault', 'set', 'sqs.duplicate', '*', '--rate', 'often')).code).toBe('BadRate');
+    expect((await failure('fault', 'set', 'sqs.duplicate', '*', '--rate', 'often')).code).toBe('BadNumber');
     expect((await failure('fault', 'set', 'sqs.duplicate', '*', '--times', 'few')).hint).not.toBe('');
     expect((await failure('fault', 'set', 'sqs.duplicate', '*', '--seed', 'lucky')).hint).not.toBe('');
     expect((await json<{ rules: unknown[] }>('fault', 'list')).data.rules).toEqual([]);

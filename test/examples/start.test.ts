@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -24,15 +25,27 @@ function npmStart(...args: string[]): Promise<{ code: number | null; out: string
   return new Promise((resolve) => child.on('exit', (code) => resolve({ code, out })));
 }
 
+function freePort(): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
 it('shows the whole story, and again on the same data', async () => {
-  const first = await npmStart('--port', '0', '--data', data);
+  // The same port for both: a queue's URL names it, and a stack's functions have that URL in their environment.
+  const port = String(await freePort());
+  const first = await npmStart('--port', port, '--data', data);
   expect(first.out).toContain('registered as event');
   expect(first.out).toMatch(/it failed for \d+ devices, which were tried again/);
   expect(first.out).toMatch(/\d+ messages? went to the dead-letter queue/);
   expect(first.out).toContain('moved back: COMPLETED');
   expect(first.out).toContain('the vendor succeeded once for each of 10 devices');
   expect(first.code).toBe(0);
-  const second = await npmStart('--port', '0', '--data', data);
+  const second = await npmStart('--port', port, '--data', data);
   expect(second.out).toContain('every device is provisioned, each exactly once');
   expect(second.code).toBe(0);
 }, 240_000);

@@ -198,7 +198,7 @@ class Worker {
     if (nextMs !== undefined && !this.#signal.aborted) {
       this.#timer = this.#options.clock.at(nextMs, () => this.#wake());
     }
-    if (!this.#options.store.durable || this.#options.store.engine === 'lmdb') return;
+    if (!this.#options.store.shared) return;
     this.#armPoll(this.#options.pollMs ?? defaultPollMs);
   }
 

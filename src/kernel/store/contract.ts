@@ -146,6 +146,8 @@ export interface Store {
   readonly engine: string;
   /** True when an answered commit is on disk. */
   readonly durable: boolean;
+  /** True when other processes may write to it too: what is remembered of it must then be asked anew. */
+  readonly shared: boolean;
 
   get(key: Key): Promise<Entry | undefined>;
   /** In the order of the keys given. */

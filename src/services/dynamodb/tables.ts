@@ -90,7 +90,7 @@ export class Tables {
   constructor(store: Store, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
-    this.#trustMs = store.engine === 'postgres' ? sharedTrustMs : Number.POSITIVE_INFINITY;
+    this.#trustMs = store.shared ? sharedTrustMs : Number.POSITIVE_INFINITY;
   }
 
   start(): void {
@@ -235,7 +235,7 @@ export class ShardTurn {
   #next = 0;
 
   constructor(store: Store) {
-    this.#shards = store.engine === 'postgres' ? counterShards : 1;
+    this.#shards = store.shared ? counterShards : 1;
   }
 
   next(): number {

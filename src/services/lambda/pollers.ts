@@ -38,7 +38,7 @@ export class Pollers {
     const { store } = this.#platform;
     this.#unwatch = store.watch(keys.allMappings, () => void this.refresh());
     await this.refresh();
-    if (store.engine === 'postgres') this.#armRefresh();
+    if (store.shared) this.#armRefresh();
   }
 
   /** Starts and stops pollers so that they are what the store says. */

@@ -48,7 +48,7 @@ export class Queues {
   constructor(store: Store, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
-    this.#trustMs = store.engine === 'postgres' ? sharedTrustMs : Number.POSITIVE_INFINITY;
+    this.#trustMs = store.shared ? sharedTrustMs : Number.POSITIVE_INFINITY;
   }
 
   start(): void {
@@ -105,7 +105,7 @@ export class Queues {
    * what one batch of commits counts, and wants it on one key.
    */
   counter(queue: Queue): Key {
-    if (this.#store.engine === 'postgres') this.#nextShard = (this.#nextShard + 1) % counterShards;
+    if (this.#store.shared) this.#nextShard = (this.#nextShard + 1) % counterShards;
     return queue.counters[this.#nextShard]!;
   }
 

@@ -182,7 +182,7 @@ class Room {
   #arm(dueMs: number | undefined): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    const shared = this.#store.engine === 'postgres';
+    const shared = this.#store.shared;
     const atMs = shared ? Math.min(dueMs ?? Number.POSITIVE_INFINITY, this.#clock.now() + pollMs) : dueMs;
     if (atMs === undefined) return;
     this.#timer = this.#clock.at(atMs, () => this.#look());

@@ -70,6 +70,7 @@ type Reject = (error: unknown) => void;
 class LmdbStore implements Store {
   readonly engine = 'lmdb';
   readonly durable: boolean;
+  readonly shared = false;
   readonly #environment: Environment;
   readonly #generations: Generations;
   readonly #watchers = new Watchers();

@@ -46,6 +46,7 @@ interface Log {
 export class MemoryStore implements Store {
   readonly engine = 'memory';
   readonly durable = false;
+  readonly shared = false;
   readonly #keys = new SortedMap<KeyRecord>();
   readonly #partitions = new Map<string, Partition>();
   readonly #logs = new Map<string, Log>();

@@ -66,6 +66,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
 export class PostgresStore implements Store {
   readonly engine = 'postgres';
   readonly durable = true;
+  readonly shared = true;
   readonly #pool: pg.Pool;
   readonly #watchers = new Watchers();
   readonly #notifications: Notifications;

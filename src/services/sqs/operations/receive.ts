@@ -73,7 +73,7 @@ async function longPoll(
 ): Promise<ReceiveMessageResult> {
   const { clock, store } = env.platform;
   const untilMs = clock.now() + parameters.waitMs;
-  const sliceMs = store.engine === 'postgres' ? sharedSliceMs : Number.POSITIVE_INFINITY;
+  const sliceMs = store.shared ? sharedSliceMs : Number.POSITIVE_INFINITY;
   let queue = first;
   let taken = await take(env, queue, parameters);
   if (taken !== 'full' && taken.length > 0) return { Messages: taken.map((one) => shown(queue, one, selection)) };

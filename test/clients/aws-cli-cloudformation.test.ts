@@ -58,6 +58,9 @@ beforeAll(async () => {
 });
 afterAll(() => cloud?.close());
 
+// The CLI names its change sets by the second, and a name that a change set had before is refused, as on AWS.
+const nextSecond = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1000));
+
 const outputs = async (stack: string): Promise<Record<string, string>> => {
   const { Stacks } = await aws.json<{ Stacks: { Outputs?: { OutputKey: string; OutputValue: string }[] }[] }>(
     ...['cloudformation', 'describe-stacks', '--stack-name', stack],
@@ -72,12 +75,14 @@ describe('aws cloudformation', () => {
     const { Url, Arn } = await outputs('plain');
     expect(Url).toBe(`${cloud.endpoint}/000000000000/plain-jobs`);
     expect(Arn).toBe('arn:aws:sqs:us-east-1:000000000000:plain-jobs');
+    await nextSecond();
     await aws.text(...deploy, '--parameter-overrides', 'Seconds=77');
     const timeout = await aws.text(
       ...['sqs', 'get-queue-attributes', '--queue-url', Url!, '--attribute-names', 'VisibilityTimeout'],
       ...['--query', 'Attributes.VisibilityTimeout', '--output', 'text'],
     );
     expect(timeout).toBe('77');
+    await nextSecond();
     expect(await aws.text(...deploy, '--no-fail-on-empty-changeset')).toContain('No changes to deploy');
     const exported = await aws.json<{ Exports: { Name: string; Value: string }[] }>('cloudformation', 'list-exports');
     expect(exported.Exports).toMatchObject([{ Name: 'plain-arn', Value: Arn }]);
@@ -88,6 +93,7 @@ describe('aws cloudformation', () => {
     const refused = await aws.try(...deploy);
     expect(refused.code).not.toBe(0);
     expect(refused.stderr).toContain('Status: FAILED. Reason: Requires capabilities : [CAPABILITY_IAM]');
+    await nextSecond();
     await aws.text(...deploy, '--capabilities', 'CAPABILITY_IAM', 'CAPABILITY_AUTO_EXPAND');
     const { Api, Function: name } = await outputs('sam');
     const response = await fetch(`${cloud.endpoint}/_aws/execute-api/${Api}/hello/you`);

@@ -25,6 +25,7 @@ import { Dispatcher } from './platform/dispatcher.ts';
 import type { Logger } from './platform/log.ts';
 import type { ResourceType } from './platform/resource-type.ts';
 import type { Platform, Service, ServiceDefinition } from './platform/service.ts';
+import { Streams } from './platform/streams.ts';
 import type { Surface } from './platform/surface.ts';
 import { Targets } from './platform/targets.ts';
 import { createCredentials } from './services/iam/credentials.ts';
@@ -143,6 +144,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     log,
     bus: dispatcher,
     targets: new Targets(),
+    streams: new Streams(),
     credentials,
     compute,
     resourceTypes,

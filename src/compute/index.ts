@@ -60,6 +60,10 @@ class ProcessCompute implements Compute {
     return this.#runtimes.supports(runtime);
   }
 
+  async provide(): Promise<string | undefined> {
+    return undefined;
+  }
+
   async inspect(zip: Uint8Array): Promise<PackageInspection> {
     try {
       const archive = await openPackage(zip);
@@ -73,7 +77,7 @@ class ProcessCompute implements Compute {
 
   async start(spec: SandboxSpec): Promise<Sandbox> {
     if (this.#closed) throw new Error('the cloud is stopping: no sandbox is started any more');
-    await this.#tellOnce(spec.runtime);
+    if (spec.runtime !== undefined) await this.#tellOnce(spec.runtime);
     this.#launcher ??= this.#open();
     const launcher = await this.#launcher;
     const id = this.#options.random.hex(16);
@@ -115,12 +119,13 @@ class ProcessCompute implements Compute {
   }
 
   async #taskRoot(spec: SandboxSpec): Promise<string> {
-    return realpath(spec.codeDirectory ?? (await this.#code.root(spec.codeDigest)));
+    if (spec.code.kind === 'image') throw new Error('container images cannot run here yet');
+    return realpath(spec.code.directory ?? (await this.#code.root(spec.code.digest)));
   }
 
   async #plan(spec: SandboxSpec, taskRoot: string, temporaryFolder: string, runtimeApi: string): Promise<LaunchPlan> {
     const [program, credentials] = await Promise.all([
-      this.#runtimes.program(spec.runtime, taskRoot, spec.memoryMb),
+      this.#runtimes.program(spec.runtime!, taskRoot, spec.memoryMb),
       spec.credentials(),
     ]);
     return {

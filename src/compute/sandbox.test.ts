@@ -353,7 +353,9 @@ describe('what a function sees', () => {
   });
 
   it('may be a folder of the user’s own, in place of a package', async () => {
-    const { sandbox } = await fixture.start(js(''), { codeDirectory: join(import.meta.dirname, 'code', 'fixture') });
+    const { sandbox } = await fixture.start(js(''), {
+      code: { kind: 'zip', digest: '', layers: [], directory: join(import.meta.dirname, 'code', 'fixture') },
+    });
     expect((await sandbox.invoke(invocation({}))).payload.toString()).toBe('"from a folder"');
     await sandbox.close('spindown');
   });

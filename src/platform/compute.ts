@@ -7,21 +7,26 @@ export interface SandboxSpec {
   readonly version: string;
   readonly account: string;
   readonly region: string;
-  /** `nodejs20.x`, `python3.12`, `provided.al2023`, … */
-  readonly runtime: string;
+  /** `nodejs20.x`, `python3.12`, `provided.al2023`, …; of an image: undefined. */
+  readonly runtime: string | undefined;
+  /** Of an image: empty. */
   readonly handler: string;
-  /** Digest of the code's zip in the blob store; unpacked once per digest. */
-  readonly codeDigest: string;
-  /** A folder that holds the code already, run in place of the digest's (the inner loop of `unkai up`). */
-  readonly codeDirectory?: string;
+  readonly code: SandboxCode;
   readonly environment: Readonly<Record<string, string>>;
   readonly credentials: () => Promise<SandboxCredentials>;
   readonly memoryMb: number;
+  /** Size of /tmp. */
+  readonly ephemeralStorageMb: number;
   readonly timeoutMs: number;
   readonly architecture: 'x86_64' | 'arm64';
+  /** What it may reach beside the cloud's own endpoint: `internet`, or, in a VPC (which has no NAT here), `none`. */
+  readonly network: 'internet' | 'none';
   readonly logGroup: string;
   readonly logStream: string;
+  readonly logging: SandboxLogging;
   readonly initializationType: 'on-demand' | 'provisioned-concurrency' | 'snap-start';
+  /** The runtime waits for a debugger on this port of 127.0.0.1; no deadline holds, and nothing is frozen. */
+  readonly debug?: { readonly port: number };
   /**
    * One log event of the function's output: a line without its line break, or what a managed runtime's logger wrote in one
    * call, which may hold line breaks. Lines longer than 256 KiB come in pieces.
@@ -29,6 +34,32 @@ export interface SandboxSpec {
   readonly onLog: (event: string) => void;
   /** Told each time an initialisation has ended, well or not (the source of INIT_REPORT lines). */
   readonly onInit?: (report: InitReport) => void;
+}
+
+export type SandboxCode =
+  | {
+      readonly kind: 'zip';
+      /** Digest of the code's zip in the blob store; unpacked once per digest. */
+      readonly digest: string;
+      /** Digests of the layers' zips, in the order in which the function names them: of two files of one name the later wins. */
+      readonly layers: readonly string[];
+      /** A folder that holds the code already, run in place of the digest's (the inner loop of `unkai up`). */
+      readonly directory?: string;
+    }
+  | {
+      readonly kind: 'image';
+      /** Digest of the image's manifest in the blob store; its layers and configuration lie there under their own digests. */
+      readonly digest: string;
+      readonly entryPoint?: readonly string[];
+      readonly command?: readonly string[];
+      readonly workingDirectory?: string;
+    };
+
+/** The function's LoggingConfig. Levels hold for the JSON format only. */
+export interface SandboxLogging {
+  readonly format: 'Text' | 'JSON';
+  readonly applicationLevel: 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL';
+  readonly systemLevel: 'DEBUG' | 'INFO' | 'WARN';
 }
 
 export interface InitReport {
@@ -55,13 +86,24 @@ export interface Invocation {
   /** JSON text, already base64-decoded. */
   readonly clientContext?: string;
   readonly cognitoIdentity?: string;
+  /** Takes the response as it comes, if the function streams it. Left out, a streamed response is collected like any other. */
+  readonly sink?: ResponseSink;
+}
+
+/** Where a streamed response goes. What it throws is its own affair: the function is not told. */
+export interface ResponseSink {
+  /** Once, before any piece. `contentType` is the runtime's, such as `application/vnd.awslambda.http-integration-response`. */
+  begin(contentType: string | undefined): void;
+  /** In order. The next piece is read from the function when the promise, if one is returned, has resolved. */
+  write(piece: Buffer): Promise<void> | undefined;
 }
 
 export type InvocationResult =
+  /** `payload` is empty where the response went into the sink, which knows that it began. */
   | { readonly outcome: 'response'; readonly payload: Buffer; readonly stats: InvocationStats }
   /**
    * The function or its runtime failed. `payload` is the error JSON. When `fatal` the sandbox is gone: it crashed, timed out,
-   * exited, or failed to start.
+   * exited, or failed to start. What a sink had been given before stays given.
    */
   | {
       readonly outcome: 'error';
@@ -104,6 +146,11 @@ export interface Compute {
   supports(
     runtime: string,
   ): Promise<{ readonly ok: true; readonly note?: string } | { readonly ok: false; readonly reason: string }>;
+  /**
+   * Brings what a managed runtime brings on AWS and these packages ask for (the AWS SDK, boto3), once, from a package registry. Resolves
+   * with a note where that could not be had: the function then runs with what its package holds.
+   */
+  provide(runtime: string, digests: readonly string[]): Promise<string | undefined>;
   /** Judges a package before it is accepted, without keeping anything of it. */
   inspect(zip: Uint8Array): Promise<PackageInspection>;
   close(): Promise<void>;
@@ -129,6 +176,10 @@ export class LazyCompute implements Compute {
 
   async supports(runtime: string): ReturnType<Compute['supports']> {
     return (await this.#loaded()).supports(runtime);
+  }
+
+  async provide(runtime: string, digests: readonly string[]): Promise<string | undefined> {
+    return (await this.#loaded()).provide(runtime, digests);
   }
 
   async inspect(zip: Uint8Array): Promise<PackageInspection> {

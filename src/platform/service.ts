@@ -11,6 +11,7 @@ import type { Caller, Input, OperationName, Output, RequestContext, ServiceName 
 import type { Credentials } from './credentials.ts';
 import type { Logger } from './log.ts';
 import type { ResourceType } from './resource-type.ts';
+import type { Streams } from './streams.ts';
 import type { Surface } from './surface.ts';
 import type { TargetHandler, Targets } from './targets.ts';
 
@@ -27,6 +28,7 @@ export interface Platform {
   readonly log: Logger;
   readonly bus: Bus;
   readonly targets: Targets;
+  readonly streams: Streams;
   readonly credentials: Credentials;
   readonly compute: Compute;
   /** CloudFormation's resource types by name, of all services. */

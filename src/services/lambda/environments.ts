@@ -218,7 +218,7 @@ export class Environments {
       region: place.region,
       runtime: version.runtime,
       handler: version.handler,
-      codeDigest: version.codeDigest,
+      code: { kind: 'zip', digest: version.codeDigest, layers: [] },
       environment: version.variables ?? {},
       credentials: () =>
         credentials.issue({
@@ -227,10 +227,13 @@ export class Environments {
           durationMs: credentialsMs,
         }),
       memoryMb: version.memoryMb,
+      ephemeralStorageMb: version.ephemeralStorageMb,
       timeoutMs: version.timeoutSeconds * 1_000,
       architecture: version.architecture,
+      network: version.vpc === undefined ? 'internet' : 'none',
       logGroup: version.logGroup,
       logStream: log.stream.name,
+      logging: { format: 'Text', applicationLevel: 'INFO', systemLevel: 'INFO' },
       initializationType: 'on-demand',
       onLog: (line) => log.line(line),
       onInit: (report) => {

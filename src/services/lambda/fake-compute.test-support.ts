@@ -47,6 +47,8 @@ export class FakeCompute implements Compute {
     return this.unsupported === undefined ? { ok: true } : { ok: false, reason: this.unsupported };
   }
 
+  async provide(): Promise<undefined> {}
+
   async inspect(zip: Uint8Array): Promise<PackageInspection> {
     if (zip[0] === 0x50 && zip[1] === 0x4b) return { ok: true, unzippedBytes: zip.byteLength };
     return { ok: false, message: 'Could not unzip uploaded file. Please check your file, then try to upload again.' };

@@ -1,6 +1,6 @@
 import { TokenBucket } from '../../kernel/limits/limits.ts';
 import type { TraceContext } from '../../kernel/trace/trace.ts';
-import type { InvocationResult } from '../../platform/compute.ts';
+import type { InvocationResult, ResponseSink } from '../../platform/compute.ts';
 import type { Principal } from '../../platform/context.ts';
 import type { Platform } from '../../platform/service.ts';
 import { AwsError } from '../../wire/errors.ts';
@@ -29,12 +29,15 @@ export interface Execution {
   readonly traceHeader: string;
   readonly clientContext?: string;
   readonly withTail?: boolean;
+  /** Takes a streamed response as it comes. */
+  readonly sink?: ResponseSink;
 }
 
 export interface Executed {
   readonly version: string;
   /** `Unhandled` where the function failed; the payload is the error then. */
   readonly functionError: string | undefined;
+  /** Empty where the response went into the sink (which knows); an error that came in the middle of it is here. */
   readonly payload: Buffer;
   /** The last 4 KB of the log, in base64, where asked for. */
   readonly tail: string | undefined;
@@ -199,6 +202,7 @@ export class Invoker {
         invokedFunctionArn: functionArn(entry.place, entry.record.name, qualifier),
         traceHeader: execution.traceHeader,
         ...(execution.clientContext === undefined ? {} : { clientContext: execution.clientContext }),
+        ...(execution.sink === undefined ? {} : { sink: execution.sink }),
       });
     } catch (error) {
       this.#environments.release(environment, 'failure');

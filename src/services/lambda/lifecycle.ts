@@ -104,6 +104,8 @@ export class Lifecycle {
       this.#noted.add(support.note);
       log.warn(support.note, { runtime: version.runtime });
     }
+    const lacking = await compute.provide(version.runtime, [version.codeDigest]);
+    if (lacking !== undefined) log.warn(lacking, { runtime: version.runtime });
     return undefined;
   }
 

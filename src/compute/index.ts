@@ -14,9 +14,9 @@ import { CodeStore } from './code/store.ts';
 import { Runtimes, type Support } from './runtimes/runtimes.ts';
 import { ExecutionEnvironment } from './sandboxes/environment.ts';
 import type { LaunchPlan } from './sandboxes/launcher.ts';
-import { MemoryWatch } from './sandboxes/memory.ts';
 import { ProcessLauncher } from './sandboxes/process.ts';
 import { procAvailable } from './sandboxes/processes.ts';
+import { Trees } from './sandboxes/trees.ts';
 import { sandboxVariables } from './sandboxes/variables.ts';
 
 export interface ComputeOptions {
@@ -40,7 +40,6 @@ class ProcessCompute implements Compute {
   readonly #options: ComputeOptions;
   readonly #runtimes: Runtimes;
   readonly #code: CodeStore;
-  readonly #memory: MemoryWatch;
   readonly #sandboxes = new Set<Sandbox>();
   readonly #notes = new Set<string>();
   /** The scratch folders of this run: `<folder>/sandboxes/<run>/<sandbox>`. */
@@ -52,7 +51,6 @@ class ProcessCompute implements Compute {
     this.#options = options;
     this.#runtimes = new Runtimes(options.runtimesFolder ?? bundledRuntimes());
     this.#code = new CodeStore(join(options.folder, 'code'), options.blobs);
-    this.#memory = new MemoryWatch(options.clock);
     this.#scratchFolder = join(options.folder, 'sandboxes', options.random.hex(12));
   }
 
@@ -91,7 +89,6 @@ class ProcessCompute implements Compute {
       clock: this.#options.clock,
       sandboxNow: wallNow,
       launcher,
-      memory: this.#memory,
       scratchFolder,
       plan: (runtimeApi) => this.#plan(spec, taskRoot, temporaryFolder, runtimeApi),
       onEnd: (ended) => this.#sandboxes.delete(ended),
@@ -115,7 +112,7 @@ class ProcessCompute implements Compute {
     if (!procAvailable) {
       this.#options.log.warn('the memory of functions is not bounded on this system: it has no /proc to watch it by');
     }
-    return new ProcessLauncher(`TMPDIR=${this.#scratchFolder}/`);
+    return new ProcessLauncher(`TMPDIR=${this.#scratchFolder}/`, new Trees());
   }
 
   async #taskRoot(spec: SandboxSpec): Promise<string> {
@@ -129,20 +126,26 @@ class ProcessCompute implements Compute {
       spec.credentials(),
     ]);
     return {
-      command: program.command,
-      args: program.args,
+      program: {
+        command: program.command,
+        hostCommand: program.command,
+        args: program.args,
+        environment: sandboxVariables({
+          spec,
+          program,
+          credentials,
+          runtimeApi,
+          taskRoot,
+          temporaryFolder,
+          endpoint: this.#options.endpoint(),
+          hostPath: process.env['PATH'] ?? '',
+        }),
+      },
+      companions: [],
       workingDirectory: taskRoot,
+      folders: [],
+      temporaryFolder,
       marker: `AWS_LAMBDA_RUNTIME_API=${runtimeApi}`,
-      environment: sandboxVariables({
-        spec,
-        program,
-        credentials,
-        runtimeApi,
-        taskRoot,
-        temporaryFolder,
-        endpoint: this.#options.endpoint(),
-        hostPath: process.env['PATH'] ?? '',
-      }),
     };
   }
 

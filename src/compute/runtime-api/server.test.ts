@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type HttpRequest, HttpSyntaxError, RequestParser } from '../../wire/http1.ts';
 import { responseLimitBytes } from '../limits.ts';
+import { listenOnLoopback } from '../sandboxes/process.ts';
 import { RuntimeApi, type RuntimeEvent } from './server.ts';
 
 describe('the request parser', () => {
@@ -100,16 +101,22 @@ describe('the request parser', () => {
 
 describe('the Runtime API', () => {
   let api: RuntimeApi;
+  let address: string;
   let told: string[];
   beforeEach(async () => {
     told = [];
-    api = await RuntimeApi.listen({
-      onNext: () => told.push('next'),
-      onResponse: (body) => told.push(`response ${body.toString()}`),
-      onResponseTooLarge: (bytes) => told.push(`too large ${bytes}`),
-      onError: (type, body) => told.push(`error ${type} ${body.toString()}`),
-      onInitError: (type, body) => told.push(`init error ${type} ${body.toString()}`),
-    });
+    const listening = await listenOnLoopback();
+    address = listening.address;
+    api = new RuntimeApi(
+      {
+        onNext: () => told.push('next'),
+        onResponse: (body) => told.push(`response ${body.toString()}`),
+        onResponseTooLarge: (bytes) => told.push(`too large ${bytes}`),
+        onError: (type, body) => told.push(`error ${type} ${body.toString()}`),
+        onInitError: (type, body) => told.push(`init error ${type} ${body.toString()}`),
+      },
+      listening.server,
+    );
   });
   afterEach(() => api.close());
 
@@ -125,7 +132,7 @@ describe('the Runtime API', () => {
     `POST /2018-06-01/runtime/${path} HTTP/1.1\r\nHost: x\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 
   it('blocks until there is an event, and gives it with its headers', async () => {
-    const client = await Client.open(api);
+    const client = await Client.open(address);
     client.write(next);
     await until(() => told.includes('next'));
     api.deliver({
@@ -148,7 +155,7 @@ describe('the Runtime API', () => {
   });
 
   it('answers an answer and the request behind it together', async () => {
-    const client = await Client.open(api);
+    const client = await Client.open(address);
     client.write(next);
     await until(() => told.length === 1);
     api.deliver(event('id-1', '1'));
@@ -162,13 +169,13 @@ describe('the Runtime API', () => {
   });
 
   it('gives the same event again to a runtime that asks again without answering, on whatever connection', async () => {
-    const first = await Client.open(api);
+    const first = await Client.open(address);
     first.write(next);
     await until(() => told.length === 1);
     api.deliver(event('id-1', '"again"'));
     await first.read('"again"');
     first.socket.destroy();
-    const second = await Client.open(api);
+    const second = await Client.open(address);
     second.write(next);
     expect(await second.read('"again"')).toContain('Request-Id: id-1');
     second.write(post('invocation/id-1/response', 'x'));
@@ -176,11 +183,11 @@ describe('the Runtime API', () => {
   });
 
   it('gives the event to the connection that still waits', async () => {
-    const lost = await Client.open(api);
+    const lost = await Client.open(address);
     lost.write(next);
     await until(() => told.length === 1);
     lost.socket.destroy();
-    const waiting = await Client.open(api);
+    const waiting = await Client.open(address);
     waiting.write(next);
     await until(() => api.waiting === 1);
     api.deliver(event('id-1', '"here"'));
@@ -188,7 +195,7 @@ describe('the Runtime API', () => {
   });
 
   it('reads chunked bodies, waits for those that wait for it, and hears errors in trailers', async () => {
-    const client = await Client.open(api);
+    const client = await Client.open(address);
     client.write(next);
     await until(() => told.length === 1);
     api.deliver(event('id-1', '1'));
@@ -204,7 +211,7 @@ describe('the Runtime API', () => {
   });
 
   it('refuses a body beyond the limit, however it comes', async () => {
-    const client = await Client.open(api);
+    const client = await Client.open(address);
     client.write(next);
     await until(() => told.length === 1);
     api.deliver(event('id-1', '1'));
@@ -217,7 +224,7 @@ describe('the Runtime API', () => {
   });
 
   it('takes one initialisation error, and then no more requests for events', async () => {
-    const client = await Client.open(api);
+    const client = await Client.open(address);
     client.write(post('init/error', '{}', 'Lambda-Runtime-Function-Error-Type: Runtime.Bad\r\n'));
     await client.read('OK');
     expect(told).toEqual(['init error Runtime.Bad {}']);
@@ -227,7 +234,7 @@ describe('the Runtime API', () => {
 
   it('answers what is not HTTP, unknown paths and wrong methods', async () => {
     const ask = async (text: string) => {
-      const client = await Client.open(api);
+      const client = await Client.open(address);
       client.write(text);
       return (await client.end()).split('\r\n')[0];
     };
@@ -257,8 +264,8 @@ class Client {
     socket.on('error', () => {});
   }
 
-  static open(api: RuntimeApi): Promise<Client> {
-    const [host, port] = api.address.split(':') as [string, string];
+  static open(address: string): Promise<Client> {
+    const [host, port] = address.split(':') as [string, string];
     const socket = connect(Number(port), host);
     return new Promise((resolve) => socket.once('connect', () => resolve(new Client(socket))));
   }

@@ -1,8 +1,8 @@
 /**
- * The Lambda Runtime API of one execution environment, on a loopback port of its own: AWS_LAMBDA_RUNTIME_API is `host:port` with no
- * room for a name, and a listener costs about 0.1 ms and one descriptor.
+ * The Lambda Runtime API of one run of one execution environment, on a listener of its own: AWS_LAMBDA_RUNTIME_API is `host:port` with
+ * no room for a name, and a listener costs about 0.1 ms and one descriptor.
  */
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { type HttpRequest, HttpSyntaxError, RequestParser } from '../../wire/http1.ts';
 import { responseLimitBytes } from '../limits.ts';
 import * as messages from './messages.ts';
@@ -52,29 +52,11 @@ export class RuntimeApi {
   #requestId: string | undefined;
   #whenQuiet: (() => void)[] = [];
 
-  private constructor(listener: RuntimeApiListener, server: Server) {
+  /** `server` listens already, where the runtime can reach it; it is closed with this. */
+  constructor(listener: RuntimeApiListener, server: Server) {
     this.#listener = listener;
     this.#server = server;
     server.on('connection', (socket) => this.#accept(socket));
-  }
-
-  static listen(listener: RuntimeApiListener): Promise<RuntimeApi> {
-    const server = createServer({ noDelay: true });
-    const api = new RuntimeApi(listener, server);
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(0, '127.0.0.1', () => {
-        server.removeListener('error', reject);
-        resolve(api);
-      });
-    });
-  }
-
-  /** `host:port`, for AWS_LAMBDA_RUNTIME_API. */
-  get address(): string {
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') throw new Error('the Runtime API is not listening');
-    return `${address.address}:${address.port}`;
   }
 
   /** How many connections wait for an event. */
@@ -89,15 +71,6 @@ export class RuntimeApi {
     // Where the connection that asked has been lost meanwhile, the next that asks gets it.
     const connection = this.#waiting.shift();
     if (connection !== undefined) this.#send(connection, event);
-  }
-
-  /** For a new runtime in the same environment: forgets the old one and drops its connections. */
-  reset(): void {
-    this.#state = 'Started';
-    this.#event = undefined;
-    this.#requestId = undefined;
-    this.#waiting.length = 0;
-    for (const connection of this.#connections) connection.socket.destroy();
   }
 
   /**

@@ -14,7 +14,6 @@ import {
 } from './failures.ts';
 import { type ExitStatus, LaunchError, type LaunchedProcess, type Launcher, type LaunchPlan } from './launcher.ts';
 import { LogLines } from './log-lines.ts';
-import type { MemoryWatch, WatchedTree } from './memory.ts';
 
 export interface EnvironmentOptions {
   readonly id: string;
@@ -23,7 +22,6 @@ export interface EnvironmentOptions {
   /** What the clock says that the function's process sees (epoch milliseconds). */
   readonly sandboxNow: () => number;
   readonly launcher: Launcher;
-  readonly memory: MemoryWatch;
   /** What to start, once the address of the Runtime API is known. Asked again for each start: credentials age. */
   readonly plan: (runtimeApi: string) => Promise<LaunchPlan>;
   /** Removed at the end. */
@@ -60,14 +58,13 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
   readonly #options: EnvironmentOptions;
   readonly #spec: SandboxSpec;
   readonly #clock: Clock;
-  #api!: RuntimeApi;
+  #api: RuntimeApi | undefined;
   #phase: Phase = 'down';
   #alive = true;
   #process: LaunchedProcess | undefined;
   /** The last process, dead or alive: what it may have left behind is looked for at the end. */
   #lastProcess: LaunchedProcess | undefined;
   #launching: Promise<void> | undefined;
-  #tree: WatchedTree | undefined;
   /** The first process has ended; its last words are being heard. */
   #exiting: Promise<void> | undefined;
   #output: (() => void) | undefined;
@@ -97,7 +94,6 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
   /** Resolves when the process has been started, or could not be: that is then the first invocation's failure. */
   static async start(options: EnvironmentOptions): Promise<ExecutionEnvironment> {
     const environment = new ExecutionEnvironment(options);
-    environment.#api = await RuntimeApi.listen(environment);
     await environment.#launch('init').catch(async (error: unknown) => {
       environment.#initTimer?.cancel();
       await environment.close();
@@ -149,7 +145,7 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     else this.#stopTimer();
     this.#phase = 'ready';
     if (this.#pending !== undefined) this.#handOver(this.#pending);
-    // Else it is idle from here on: the place to freeze it, and `#handOver` to thaw it.
+    else this.#process?.rest();
   }
 
   onResponse(body: Buffer): void {
@@ -197,8 +193,7 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
       });
     }
     try {
-      this.#api.reset();
-      const launched = await this.#options.launcher.launch(await this.#options.plan(this.#api.address));
+      const launched = await this.#launchInBerth();
       this.#adopt(launched);
       // Its time ran out, or it was closed, while it was being started.
       if (this.#initFailure !== undefined || this.#timedOut || this.#closing !== undefined) launched.kill();
@@ -207,6 +202,28 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
       this.#initFailure = { status: 'error', failure: (id) => entrypointFailure(id, launchProblem(error)) };
       this.#initFailed();
     }
+  }
+
+  /** Each run of the runtime has its own place and its own Runtime API: nothing of the last one can reach it. */
+  async #launchInBerth(): Promise<LaunchedProcess> {
+    const { launcher, plan } = this.#options;
+    const { network, memoryMb, ephemeralStorageMb } = this.#spec;
+    const megabyte = 1024 * 1024;
+    await this.#api?.close();
+    const berth = await launcher.prepare({
+      network,
+      memoryBytes: memoryMb * megabyte,
+      temporaryBytes: ephemeralStorageMb * megabyte,
+    });
+    this.#api = new RuntimeApi(this, berth.runtimeApi);
+    let planned: LaunchPlan;
+    try {
+      planned = await plan(berth.runtimeApiAddress);
+    } catch (error) {
+      berth.abandon();
+      throw error;
+    }
+    return berth.launch(planned);
   }
 
   /** Initialisation inside an invocation ("suppressed"): the function's own time counts from here. */
@@ -222,9 +239,7 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     this.#process = launched;
     this.#lastProcess = launched;
     this.#exiting = undefined;
-    const limitBytes = this.#spec.memoryMb * 1024 * 1024;
-    this.#tree = this.#options.memory.tree(launched.pid, limitBytes, () => launched.kill());
-    this.#options.memory.work(this.#tree);
+    launched.work();
     const lines = [launched.stdout, launched.stderr].map((stream) => {
       const cut = new LogLines(this.#spec.onLog);
       stream.on('data', (bytes: Buffer) => {
@@ -274,10 +289,10 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
   #handOver(pending: Pending): void {
     this.#phase = 'running';
     this.#setBusy();
-    if (this.#tree !== undefined) this.#options.memory.work(this.#tree);
+    this.#process?.work();
     if (pending.startedAtMs === undefined) this.#startTime(pending);
     const { requestId, payload, invokedFunctionArn, traceHeader, clientContext, cognitoIdentity } = pending.invocation;
-    this.#api.deliver({
+    this.#api!.deliver({
       requestId,
       payload,
       invokedFunctionArn,
@@ -305,7 +320,7 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     const startedAtMs = this.#pending?.startedAtMs;
     const durationMs = startedAtMs === undefined ? 0 : this.#clock.elapsed() - startedAtMs;
     this.#rest();
-    return { durationMs, initMs, maxMemoryMb: Math.ceil((this.#tree?.peakBytes ?? 0) / (1024 * 1024)) };
+    return { durationMs, initMs, maxMemoryMb: Math.ceil((this.#lastProcess?.peakBytes ?? 0) / (1024 * 1024)) };
   }
 
   #settle(result: InvocationResult): void {
@@ -334,7 +349,7 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     launched.kill();
     this.#setBusy();
     const { stdout, stderr } = launched;
-    await this.#within(lastWordsMs, Promise.all([streamEnd(stdout), streamEnd(stderr), this.#api.quiet()]));
+    await this.#within(lastWordsMs, Promise.all([streamEnd(stdout), streamEnd(stderr), this.#api!.quiet()]));
     stdout.destroy();
     stderr.destroy();
     this.#output?.();
@@ -386,7 +401,7 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
       this.#fail(exitFailure(this.#pending.invocation.requestId, { code: null, signal: 'SIGKILL' }));
     }
     await this.#lastProcess?.killStrays();
-    await this.#api.close();
+    await this.#api?.close();
     await rm(this.#options.scratchFolder, { recursive: true, force: true });
   }
 
@@ -396,11 +411,10 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     this.#endBusy ??= this.#clock.busy();
   }
 
-  /** Nothing is under way: virtual time may jump, memory need not be looked at. */
+  /** Nothing is under way that the cloud waits for: virtual time may jump. */
   #rest(): void {
     this.#endBusy?.();
     this.#endBusy = undefined;
-    if (this.#tree !== undefined) this.#options.memory.rest(this.#tree);
   }
 
   #stopTimer(): void {

@@ -1,33 +1,151 @@
 /** Sandboxes as plain processes of the machine: they share its files and its network, and are told apart by their process group. */
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { endianness } from 'node:os';
-import { type ExitStatus, LaunchError, type LaunchedProcess, type Launcher, type LaunchPlan } from './launcher.ts';
-import { descendants, processesWithEnvironment } from './processes.ts';
+import { PassThrough, type Readable } from 'node:stream';
+import {
+  type Berth,
+  type Bounds,
+  type ExitStatus,
+  LaunchError,
+  type LaunchedProcess,
+  type Launcher,
+  type LaunchPlan,
+  type Program,
+} from './launcher.ts';
+import { killTree } from './processes.ts';
 import { Reaper } from './reaper.ts';
+import { StrayHunt } from './strays.ts';
+import type { ProcessTree, Trees } from './trees.ts';
 
 export class ProcessLauncher implements Launcher {
   readonly #reaper: Reaper;
-  readonly #strayMarkers: string[] = [];
-  #strayHunt: Promise<void> | undefined;
+  readonly #trees: Trees;
+  readonly #strays = new StrayHunt();
 
   /** `marker` stands in the environment of every process launched here, and of no other. */
-  constructor(marker: string) {
+  constructor(marker: string, trees: Trees) {
     this.#reaper = new Reaper(marker);
+    this.#trees = trees;
   }
 
-  launch(plan: LaunchPlan): Promise<LaunchedProcess> {
-    const unfit = whyNotExecutable(plan.command);
+  async prepare(bounds: Bounds): Promise<Berth> {
+    const { server, address } = await listenOnLoopback();
+    return {
+      runtimeApi: server,
+      runtimeApiAddress: address,
+      launch: (plan) => this.#launch(plan, bounds),
+      abandon: () => server.close(),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#reaper.close();
+  }
+
+  async #launch(plan: LaunchPlan, { memoryBytes }: Bounds): Promise<LaunchedProcess> {
+    if (plan.root !== undefined) throw new LaunchError('UNSUPPORTED', 'container images need bubblewrap');
+    const companions: Started[] = [];
+    try {
+      for (const companion of plan.companions) companions.push(await this.#start(companion, plan));
+      if (companions.length === 0) {
+        const started = await this.#start(plan.program, plan);
+        return this.#launched(plan, started.output, [started], memoryBytes, started.exited, undefined);
+      }
+    } catch (error) {
+      for (const { pid } of companions) killTree(pid);
+      throw error;
+    }
+    // The program comes when the companions are ready; until then its output and its end are promises.
+    const output = { stdout: new PassThrough(), stderr: new PassThrough() };
+    for (const { output: each } of companions) {
+      each.stdout.pipe(output.stdout, { end: false });
+      each.stderr.pipe(output.stderr, { end: false });
+    }
+    const exited = deferred<ExitStatus>();
+    const roots = [...companions];
+    const proceed = (): void => {
+      this.#start(plan.program, plan).then(
+        (started) => {
+          roots.push(started);
+          started.output.stdout.pipe(output.stdout);
+          started.output.stderr.pipe(output.stderr);
+          void started.exited.then(exited.resolve);
+        },
+        (error: Error) => {
+          output.stderr.end(`${error.message}\n`);
+          output.stdout.end();
+          exited.resolve({ code: 127, signal: null });
+        },
+      );
+    };
+    return this.#launched(plan, output, roots, memoryBytes, exited.promise, proceed);
+  }
+
+  #launched(
+    plan: LaunchPlan,
+    output: Output,
+    roots: readonly Started[],
+    memoryBytes: number,
+    exited: Promise<ExitStatus>,
+    proceed: (() => void) | undefined,
+  ): LaunchedProcess {
+    let outOfMemory = false;
+    const kill = (): void => {
+      for (const { pid } of roots) killTree(pid);
+    };
+    const pids = roots.map(({ pid }) => pid);
+    const tree: ProcessTree = this.#trees.tree({
+      roots: pids,
+      memoryBytes,
+      freezes: true,
+      onExceeded() {
+        outOfMemory = true;
+        kill();
+      },
+    });
+    return {
+      pid: roots[0]!.pid,
+      ...output,
+      exited: exited.then((status) => {
+        tree.end();
+        return outOfMemory ? { ...status, outOfMemory } : status;
+      }),
+      companionExited:
+        proceed === undefined
+          ? new Promise(() => {})
+          : Promise.race(roots.map(async (root, index) => ({ index, status: await root.exited }))),
+      proceed() {
+        proceed?.();
+      },
+      dial: dialLoopback,
+      work: () => {
+        // The program joins the companions' tree when it has been started.
+        for (const { pid } of roots.slice(pids.length)) pids.push(pid);
+        tree.work();
+      },
+      rest: () => tree.rest(),
+      get peakBytes() {
+        return tree.peakBytes;
+      },
+      kill,
+      killStrays: () => this.#strays.kill(plan.marker),
+    };
+  }
+
+  #start({ command, args, environment }: Program, { workingDirectory }: LaunchPlan): Promise<Started> {
+    const unfit = whyNotExecutable(command);
     if (unfit !== undefined) return Promise.reject(new LaunchError('ENOEXEC', unfit));
     return new Promise((resolve, reject) => {
-      const child = spawn(plan.command, plan.args, {
-        cwd: plan.workingDirectory,
-        env: plan.environment,
+      const child: ChildProcessByStdio<null, Readable, Readable> = spawn(command, args, {
+        cwd: workingDirectory,
+        env: environment,
         stdio: ['ignore', 'pipe', 'pipe'],
         // A session of its own: signals to the cloud's terminal do not reach it, and one kill ends the group.
         detached: true,
       });
-      const pid = child.pid;
+      const { pid } = child;
       child.once('error', (error: NodeJS.ErrnoException) => {
         if (pid === undefined) reject(new LaunchError(error.code ?? 'UNKNOWN', error.message));
       });
@@ -39,46 +157,53 @@ export class ProcessLauncher implements Launcher {
           ended({ code, signal });
         });
       });
-      resolve({
-        pid,
-        stdout: child.stdout,
-        stderr: child.stderr,
-        exited,
-        kill: () => killTree(pid),
-        killStrays: () => this.#killStrays(plan.marker),
-      });
+      resolve({ pid, output: { stdout: child.stdout, stderr: child.stderr }, exited });
     });
-  }
-
-  /** One look at all processes serves all the sandboxes that end at about the same time. */
-  #killStrays(marker: string): Promise<void> {
-    this.#strayMarkers.push(`${marker}\0`);
-    this.#strayHunt ??= Promise.resolve().then(async () => {
-      // Yields once more, so that whatever else ends in this turn of the event loop joins in.
-      await new Promise((resolve) => setImmediate(resolve));
-      this.#strayHunt = undefined;
-      for (const pid of await processesWithEnvironment(this.#strayMarkers.splice(0))) kill(pid);
-    });
-    return this.#strayHunt;
-  }
-
-  close(): Promise<void> {
-    return this.#reaper.close();
   }
 }
 
-/** SIGKILL for the process group of `pid` and for descendants that have left it. */
-export function killTree(pid: number): void {
-  const strays = descendants(pid);
-  for (const target of [-pid, ...strays]) kill(target);
+interface Output {
+  readonly stdout: Readable;
+  readonly stderr: Readable;
 }
 
-function kill(target: number): void {
-  try {
-    process.kill(target, 'SIGKILL');
-  } catch {
-    // Gone already.
-  }
+interface Started {
+  readonly pid: number;
+  readonly output: Output;
+  readonly exited: Promise<ExitStatus>;
+}
+
+/** A server on a free port of this machine's loopback. */
+export function listenOnLoopback(): Promise<{ readonly server: Server; readonly address: string }> {
+  const server = createServer({ noDelay: true });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      server.removeListener('error', reject);
+      const address = server.address();
+      if (address === null || typeof address === 'string') throw new Error('the Runtime API is not listening');
+      resolve({ server, address: `${address.address}:${address.port}` });
+    });
+  });
+}
+
+/** A connection to a port of this machine's loopback. */
+export function dialLoopback(port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, noDelay: true }, () => {
+      socket.removeListener('error', reject);
+      resolve(socket);
+    });
+    socket.once('error', reject);
+  });
+}
+
+function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
 }
 
 /** e_machine of ELF headers, by Node's names of architectures. */
@@ -88,7 +213,7 @@ const elfMachines: Readonly<Record<string, number>> = { x64: 0x3e, arm64: 0xb7 }
  * What the C library's exec would hand to a shell, or a shell would read as its own, is an error on AWS ("exec format error"): a file
  * that is neither a script with an interpreter line nor a binary of this machine.
  */
-function whyNotExecutable(path: string): string | undefined {
+export function whyNotExecutable(path: string): string | undefined {
   if (process.platform !== 'linux') return undefined;
   const head = Buffer.alloc(20);
   let length: number;

@@ -64,6 +64,21 @@ export async function processesWithEnvironment(markers: readonly string[]): Prom
   return found;
 }
 
+/** False where there is no such process any more. A negative pid is a process group. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
+
+/** SIGKILL for the process group of `pid` and for descendants that have left it. */
+export function killTree(pid: number): void {
+  const strays = descendants(pid);
+  for (const target of [-pid, ...strays]) sendSignal(target, 'SIGKILL');
+}
+
 function children(pid: number): number[] {
   let threads: string[];
   try {

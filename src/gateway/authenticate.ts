@@ -4,7 +4,7 @@ import type { Credentials } from '../platform/credentials.ts';
 import { AwsError } from '../wire/errors.ts';
 import type { WireRequest } from '../wire/message.ts';
 import type { Protocol } from '../wire/model.ts';
-import { parseSignature, verify } from '../wire/sigv4.ts';
+import { parseSignature, type Signature, verify } from '../wire/sigv4.ts';
 
 /** 'off': signatures are read for account and region. 'signed': they must be right. 'enforced': and IAM decides. */
 export type AuthMode = 'off' | 'signed' | 'enforced';
@@ -52,6 +52,28 @@ export class Authenticator {
       if (mayBeUnsigned) return rootCaller(defaultAccount, defaultRegion);
       throw missingToken(protocol);
     }
+    return this.#verified(request, signature, protocol);
+  }
+
+  /** Who signed a request to a surface, for this service; see SurfaceRequest. */
+  async signer(request: WireRequest, service: string): Promise<Caller | undefined> {
+    const signature = parseSignature(request);
+    if (signature === undefined) return undefined;
+    if (signature.service !== service)
+      throw new AwsError(
+        'InvalidSignatureException',
+        `Credential should be scoped to correct service: '${service}'. `,
+        {
+          status: 403,
+        },
+      );
+    const { mode, credentials } = this.#options;
+    if (mode === 'off' && (await credentials.find(signature.accessKeyId)) === undefined)
+      return this.#claimed(scopeText(request)!);
+    return this.#verified(request, signature, 'restJson');
+  }
+
+  async #verified(request: WireRequest, signature: Signature, protocol: Protocol): Promise<Caller> {
     const credential = await this.#options.credentials.find(signature.accessKeyId);
     if (credential === undefined) throw unknownToken(protocol);
     if (credential.sessionToken !== signature.sessionToken) throw unknownToken(protocol);

@@ -1,9 +1,11 @@
-import type { BlobStore } from '../kernel/blobs/contract.ts';
+import { type BlobStore, DigestMismatch } from '../kernel/blobs/contract.ts';
 import type { VirtualClockControl } from '../kernel/clock/contract.ts';
 import { FaultError, type Faults } from '../kernel/faults/faults.ts';
 import type { Tracer } from '../kernel/trace/trace.ts';
 import { parseWithBytes, stringifyWithBytes } from '../platform/bytes-json.ts';
 import type { Caller } from '../platform/context.ts';
+import type { Images } from '../platform/images.ts';
+import { ImageError } from '../platform/oci.ts';
 import type { Bus } from '../platform/service.ts';
 import { AwsError } from '../wire/errors.ts';
 import type { WireRequest, WireResponse } from '../wire/message.ts';
@@ -19,6 +21,7 @@ export interface Controlled {
   inspect(service: string, caller: Caller, query: Record<string, unknown>): Promise<unknown>;
   status(): Promise<Record<string, unknown>>;
   readonly blobs: BlobStore;
+  readonly images: Images;
   readonly bus: Bus;
   /** Called after the answer has been sent. */
   stop(): void;
@@ -36,14 +39,25 @@ export const controlPrefix = '/_unkai/';
  * | POST call/SERVICE/OPERATION {input} | an AWS operation as the caller; bytes as {"$base64": "…"} |
  * | POST inspect/SERVICE {query} | what a service tells beyond AWS's API |
  * | POST blobs (bytes) | stores a blob, answers {digest} |
+ * | PUT blobs/DIGEST (bytes, as they come) | stores a blob of any size, answers {digest, sizeBytes} |
+ * | POST blobs/missing {digests} | which of them are not there, {missing} |
+ * | GET images; PUT images {name, digest}; DELETE images {name} | names of container images |
  * | POST stop | ends the cloud |
  */
-export async function answerControl(request: WireRequest, caller: Caller, cloud: Controlled): Promise<WireResponse> {
+export function answerControl(request: WireRequest, caller: Caller, cloud: Controlled): Promise<WireResponse> {
+  return answering(() => route(request, caller, cloud));
+}
+
+async function answering(run: () => Promise<WireResponse>): Promise<WireResponse> {
   try {
-    return await route(request, caller, cloud);
+    return await run();
   } catch (error) {
     if (error instanceof UserMistake)
       return json(error.status, { error: { code: error.code, message: error.message, hint: error.hint } });
+    if (error instanceof ImageError)
+      return json(400, { error: { code: error.code, message: error.message, hint: error.hint } });
+    if (error instanceof DigestMismatch)
+      return json(400, { error: { code: 'BadDigest', message: error.message, hint: 'send it again' } });
     if (error instanceof AwsError)
       return json(error.status, { error: { code: error.code, message: error.message, hint: '' } });
     if (error instanceof FaultError)
@@ -88,6 +102,23 @@ async function route(request: WireRequest, caller: Caller, cloud: Controlled): P
       return json(200, await cloud.status());
     case 'POST blobs':
       return json(200, { digest: await cloud.blobs.put(request.body) });
+    case 'POST blobs/missing': {
+      const digests = parse(request)['digests'];
+      if (!Array.isArray(digests) || !digests.every(isDigest)) throw badDigests();
+      const known = await Promise.all(digests.map((digest) => cloud.blobs.has(digest)));
+      return json(200, { missing: digests.filter((_, place) => known[place] !== true) });
+    }
+    case 'GET images':
+      return json(200, { images: await cloud.images.list() });
+    case 'PUT images': {
+      const body = parse(request);
+      return json(200, await cloud.images.put(text(body, 'name'), text(body, 'digest')));
+    }
+    case 'DELETE images': {
+      const name = text(parse(request), 'name');
+      if (await cloud.images.remove(name)) return json(200, { removed: name });
+      throw new UserMistake(404, 'NoSuchImage', `there is no image '${name}'`, 'see: unkai image list');
+    }
     case 'POST stop':
       cloud.stop();
       return json(202, { stopping: true });
@@ -129,6 +160,42 @@ async function route(request: WireRequest, caller: Caller, cloud: Controlled): P
         'the API is listed in docs/control-api.md',
       );
   }
+}
+
+/** `PUT blobs/DIGEST`: the digest, where a request is one; its body goes into the blob store as it comes. */
+export function uploadOf(method: string, path: string): string | undefined {
+  const digest = path.slice(`${controlPrefix}blobs/`.length);
+  return method === 'PUT' && path.startsWith(`${controlPrefix}blobs/`) && isDigest(digest) ? digest : undefined;
+}
+
+/** A file of an image may be as large as an image on Lambda: 10 GB. */
+const maxUploadBytes = 10 * 1024 ** 3;
+
+/** Takes an upload in. What was signed is the digest in its path, and the content must be the digest's. */
+export async function takeUpload(
+  digest: string,
+  body: AsyncIterable<Uint8Array>,
+  blobs: BlobStore,
+): Promise<WireResponse> {
+  let sizeBytes = 0;
+  const bounded = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const piece of body) {
+      sizeBytes += piece.byteLength;
+      if (sizeBytes > maxUploadBytes) {
+        throw new UserMistake(413, 'BlobTooLarge', 'a blob may have 10 GiB at most', 'store less at once');
+      }
+      yield piece;
+    }
+  };
+  return answering(async () => json(200, await blobs.putStream(bounded(), digest)));
+}
+
+function isDigest(text: unknown): text is string {
+  return typeof text === 'string' && /^[0-9a-f]{64}$/.test(text);
+}
+
+function badDigests(): UserMistake {
+  return new UserMistake(400, 'BadBody', 'the body needs digests, each of 64 hex digits', 'see docs/control-api.md');
 }
 
 function virtual(cloud: Controlled): VirtualClockControl {

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { HttpSyntaxError, parseHeaders } from '../wire/http1.ts';
 import type { WireRequest, WireResponse } from '../wire/message.ts';
+import { drained } from './drained.ts';
 
 /** What a request in the fast lane is answered with. */
 export interface FastLane {
@@ -136,7 +137,10 @@ class Connection {
     const { method, path, query, headers } = head;
     const keepAlive = headers['connection']?.toLowerCase() !== 'close';
     this.#lane.answer({ method, path, query, headers, body }, this.socket).then(
-      (answer) => this.#write(answer, keepAlive),
+      (answer) => {
+        if (answer.stream === undefined) this.#write(answer, keepAlive);
+        else this.#writePieces(answer, answer.stream, keepAlive).catch(() => this.socket.destroy());
+      },
       () => this.socket.destroy(),
     );
   }
@@ -180,9 +184,7 @@ class Connection {
     const { socket } = this;
     const { body } = answer;
     const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
-    let head = `HTTP/1.1 ${answer.status} ${reasons[answer.status] ?? ''}\r\n`;
-    for (const name in answer.headers) head += `${name}: ${answer.headers[name]}\r\n`;
-    head += `content-length: ${length}\r\ndate: ${this.#lane.date()}\r\n${keepAlive ? '' : 'connection: close\r\n'}\r\n`;
+    const head = this.#headOf(answer, `content-length: ${length}`, keepAlive);
     // One write is one system call; a copy of a small body costs less than a second.
     if (typeof body === 'string') socket.write(head + body, length === body.length ? 'latin1' : 'utf8');
     else if (length <= maxCopiedBytes) {
@@ -196,7 +198,36 @@ class Connection {
       socket.write(body);
       socket.uncork();
     }
-    if (!keepAlive) socket.end();
+    this.#next(keepAlive);
+  }
+
+  /** In chunks, as fast as the client reads. One that leaves ends the pieces. */
+  async #writePieces(answer: WireResponse, pieces: AsyncIterable<Buffer>, keepAlive: boolean): Promise<void> {
+    const { socket } = this;
+    socket.write(this.#headOf(answer, 'transfer-encoding: chunked', keepAlive), 'latin1');
+    for await (const piece of pieces) {
+      if (socket.destroyed) return;
+      if (piece.length === 0) continue;
+      socket.cork();
+      socket.write(`${piece.length.toString(16)}\r\n`, 'latin1');
+      socket.write(piece);
+      const mayGoOn = socket.write('\r\n', 'latin1');
+      socket.uncork();
+      if (!mayGoOn) await drained(socket);
+    }
+    if (socket.destroyed) return;
+    socket.write('0\r\n\r\n', 'latin1');
+    this.#next(keepAlive);
+  }
+
+  #headOf(answer: WireResponse, framing: string, keepAlive: boolean): string {
+    let head = `HTTP/1.1 ${answer.status} ${reasons[answer.status] ?? ''}\r\n`;
+    for (const name in answer.headers) head += `${name}: ${answer.headers[name]}\r\n`;
+    return `${head}${framing}\r\ndate: ${this.#lane.date()}\r\n${keepAlive ? '' : 'connection: close\r\n'}\r\n`;
+  }
+
+  #next(keepAlive: boolean): void {
+    if (!keepAlive) this.socket.end();
     this.#busy = false;
     this.#onIdle(true);
     if (this.#bytes.length > 0) this.#read();

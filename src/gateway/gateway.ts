@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { httpDate } from '../kernel/clock/wall.ts';
 import type { Random } from '../kernel/random/random.ts';
-import type { ServiceName } from '../platform/context.ts';
+import type { Caller, ServiceName } from '../platform/context.ts';
 import type { Dispatcher } from '../platform/dispatcher.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Surface } from '../platform/surface.ts';
@@ -13,9 +13,9 @@ import { loadModel, type Protocol } from '../wire/model.ts';
 import { hintOf, identify } from '../wire/route.ts';
 import { type DoorPolicy, hostAllowed, hostName, originIsLocal } from './admission.ts';
 import type { Authenticator } from './authenticate.ts';
-import { answerControl, type Controlled, controlPrefix } from './control.ts';
+import { answerControl, type Controlled, controlPrefix, takeUpload, uploadOf } from './control.ts';
 import type { FastLane } from './fast-lane.ts';
-import { BodyLimitExceeded, readBody, respond } from './listener.ts';
+import { BodyLimitExceeded, readBody, respond, respondWhole } from './listener.ts';
 import { respondFromSurface, surfaceFor, surfaceMatches, surfaceRequest } from './surfaces.ts';
 
 /** The largest request any AWS API here takes is Lambda's CreateFunction (facts: below 70,167,211 bytes). */
@@ -84,6 +84,7 @@ export class Gateway {
       const signal = new RequestSignal(socket, this.#options.shutdown);
       const origin = `http://${wire.headers['host']}`;
       const answer = await this.#answerApi(wire, this.#options.random.uuid(), origin, signal.get);
+      if (answer.stream !== undefined) return { ...answer, stream: endingWith(answer.stream, () => signal.done()) };
       signal.done();
       return answer;
     },
@@ -96,6 +97,9 @@ export class Gateway {
       socket.destroy();
     });
   };
+
+  readonly #signer = (request: WireRequest, service: string): Promise<Caller | undefined> =>
+    this.#options.authenticator.signer(request, service);
 
   async #answer(request: IncomingMessage, response: ServerResponse, signal: RequestSignal): Promise<void> {
     const url = request.url ?? '/';
@@ -120,6 +124,7 @@ export class Gateway {
         query,
         requestId,
         signal: signal.get,
+        signer: this.#signer,
       });
       if (foreignPage && !(await surface.allowsOrigin?.(origin, asked))) {
         return respond(
@@ -131,6 +136,17 @@ export class Gateway {
     }
     if (foreignPage) return respond(response, refused(`Web pages of ${origin} may not use this cloud.`, requestId));
 
+    const upload = uploadOf(request.method ?? '', path);
+    if (upload !== undefined) {
+      const headers = request.headers as Record<string, string | undefined>;
+      // Signed as if it were empty: the path has its digest.
+      const unread = { method: 'PUT', path, query, headers, body: Buffer.alloc(0) };
+      const answer = await this.#answerControl(unread, requestId, () =>
+        takeUpload(upload, request, this.#options.controlled.blobs),
+      );
+      if (!request.complete) response.setHeader('connection', 'close');
+      return respond(response, answer);
+    }
     const wire = await this.#read(request, response, path, query, requestId);
     if (wire === undefined) return;
     if (path.startsWith(controlPrefix)) return respond(response, await this.#answerControl(wire, requestId));
@@ -140,10 +156,14 @@ export class Gateway {
       answer.headers['access-control-allow-origin'] = origin;
       answer.headers['access-control-expose-headers'] = '*';
     }
-    respond(response, answer);
+    await respondWhole(response, answer);
   }
 
-  async #answerControl(wire: WireRequest, requestId: string): Promise<WireResponse> {
+  async #answerControl(
+    wire: WireRequest,
+    requestId: string,
+    act = (caller: Caller) => answerControl(wire, caller, this.#options.controlled),
+  ): Promise<WireResponse> {
     try {
       const caller = await this.#options.authenticator.caller(wire, false, 'restJson');
       if (caller.principal.kind !== 'root') {
@@ -151,7 +171,7 @@ export class Gateway {
           status: 403,
         });
       }
-      return await answerControl(wire, caller, this.#options.controlled);
+      return await act(caller);
     } catch (error) {
       return encodeError(error, { service: undefined, protocol: 'restJson', requestId });
     }
@@ -172,7 +192,9 @@ export class Gateway {
       operation = target.operation;
       protocol = target.protocol;
       const unsigned = loadModel(service).operations[operation]?.unsigned === true;
-      const caller = await this.#options.authenticator.caller(wire, unsigned, protocol);
+      const signer = await this.#options.authenticator.caller(wire, unsigned, protocol);
+      const traceHeader = wire.headers['x-amzn-trace-id'];
+      const caller = traceHeader === undefined ? signer : { ...signer, traceHeader };
       const codec = codecFor(service, operation, protocol);
       const input = codec.decode(wire);
       const admission = {
@@ -185,19 +207,20 @@ export class Gateway {
         internal: false,
         signal,
       };
-      return codec.encode(await this.#options.dispatcher.dispatch(admission), requestId);
+      const answer = codec.encode(await this.#options.dispatcher.dispatch(admission), requestId);
+      if (answer.stream === undefined) return answer;
+      const logged = (error: unknown): void => this.#logFailure(error, service, operation, requestId);
+      return { ...answer, stream: withoutThrow(answer.stream, logged) };
     } catch (error) {
-      if (!(error instanceof AwsError)) {
-        this.#options.log.error('an internal failure was answered', {
-          service,
-          operation,
-          requestId,
-          problem: String((error as Error).stack ?? error),
-        });
-      }
+      if (!(error instanceof AwsError)) this.#logFailure(error, service, operation, requestId);
       const hint = protocol === undefined ? hintOf(wire) : { service, protocol };
       return encodeError(error, { ...hint, requestId, ...(operation === undefined ? {} : { operation }) });
     }
+  }
+
+  #logFailure(error: unknown, service: string | undefined, operation: string | undefined, requestId: string): void {
+    const problem = String((error as Error).stack ?? error);
+    this.#options.log.error('an internal failure was answered', { service, operation, requestId, problem });
   }
 
   /** The request with its whole body; a body that is too large is answered here. */
@@ -247,6 +270,7 @@ export class Gateway {
       query,
       requestId,
       signal: new RequestSignal(socket, this.#options.shutdown).get,
+      signer: this.#signer,
     });
     const { origin } = request.headers;
     if (
@@ -258,6 +282,26 @@ export class Gateway {
       return;
     }
     await surface.upgrade(asked, socket, head);
+  }
+}
+
+/** The pieces; what is thrown at their end is logged, and the client's stream ends as its last message says. */
+async function* withoutThrow(
+  pieces: AsyncIterable<Buffer>,
+  logged: (error: unknown) => void,
+): AsyncGenerator<Buffer, void> {
+  try {
+    yield* pieces;
+  } catch (error) {
+    logged(error);
+  }
+}
+
+async function* endingWith(pieces: AsyncIterable<Buffer>, atEnd: () => void): AsyncGenerator<Buffer, void> {
+  try {
+    yield* pieces;
+  } finally {
+    atEnd();
   }
 }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Timer } from '../kernel/clock/contract.ts';
 import { WallClock } from '../kernel/clock/wall.ts';
 import type { WireResponse } from '../wire/message.ts';
+import { drained } from './drained.ts';
 import { type FastLane, FastLaneConnections } from './fast-lane.ts';
 
 /** Every request in full, after the door. */
@@ -34,6 +35,8 @@ export class ListenError extends Error {
 
 export interface Listener {
   readonly port: number;
+  /** Takes a connection that was accepted elsewhere, as if it had come in here. */
+  accept(socket: Socket): void;
   /** Ends idle connections at once and busy ones after their answer, at the latest after `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
@@ -80,6 +83,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   sweepLater();
   return {
     port: (server.address() as AddressInfo).port,
+    accept: (socket) => lane.accept(socket),
     close: (graceMs) => {
       sweeping?.cancel();
       for (const response of answering.values()) response.shouldKeepAlive = false;
@@ -152,6 +156,23 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<Bu
 }
 
 const empty = Buffer.alloc(0);
+
+/** Sends the answer; of one that streams, when all of it is sent or the client has left. */
+export async function respondWhole(response: ServerResponse, answer: WireResponse): Promise<void> {
+  if (answer.stream === undefined) return respond(response, answer);
+  response.writeHead(answer.status, answer.headers);
+  await writePieces(response, answer.stream);
+}
+
+/** Writes as fast as the client reads, and ends the response. A client that leaves ends the pieces. */
+export async function writePieces(response: ServerResponse, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  response.flushHeaders();
+  for await (const piece of pieces) {
+    if (response.destroyed) return;
+    if (!response.write(piece)) await drained(response);
+  }
+  response.end();
+}
 
 export function respond(response: ServerResponse, answer: WireResponse): void {
   const { body, headers } = answer;

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Caller } from '../platform/context.ts';
 import { BodyTooLarge, type Surface, type SurfaceRequest, type SurfaceResponse } from '../platform/surface.ts';
-import { BodyLimitExceeded, readBody } from './listener.ts';
+import type { WireRequest } from '../wire/message.ts';
+import { BodyLimitExceeded, readBody, writePieces } from './listener.ts';
 
 /** Which surface a request is for, if any: by host first, then by the path's beginning. */
 export function surfaceFor(surfaces: readonly Surface[], host: string, path: string): Surface | undefined {
@@ -18,6 +20,7 @@ export interface SurfaceRequestOptions {
   readonly query: string;
   readonly requestId: string;
   readonly signal: () => AbortSignal;
+  readonly signer: (request: WireRequest, service: string) => Promise<Caller | undefined>;
 }
 
 export function surfaceRequest(options: SurfaceRequestOptions): SurfaceRequest {
@@ -44,6 +47,11 @@ export function surfaceRequest(options: SurfaceRequestOptions): SurfaceRequest {
       }
     },
     stream: request,
+    signer: (service, body) => {
+      const { path, query } = options;
+      const headers = request.headers as Record<string, string | undefined>;
+      return options.signer({ method: request.method ?? 'GET', path, query, headers, body }, service);
+    },
   };
 }
 
@@ -60,9 +68,5 @@ export async function respondFromSurface(response: ServerResponse, answer: Surfa
     return;
   }
   response.writeHead(answer.status, headers);
-  for await (const chunk of body) {
-    if (response.destroyed) break;
-    if (!response.write(chunk)) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve));
-  }
-  response.end();
+  await writePieces(response, body);
 }

@@ -31,6 +31,11 @@ export interface Credentials {
 
 /** Decides whether a principal may do something, when the cloud enforces it. */
 export interface Authorizer {
-  /** Undefined: allowed. Else the words of AWS's AccessDenied. */
-  deny(principal: Principal, action: string, resource: string): Promise<string | undefined>;
+  /** Undefined: allowed. Else the words of AWS's AccessDenied. `values`: what conditions may ask of this request, keys in lower case. */
+  deny(
+    principal: Principal,
+    action: string,
+    resource: string,
+    values?: ReadonlyMap<string, readonly string[]>,
+  ): Promise<string | undefined>;
 }

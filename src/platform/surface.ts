@@ -1,4 +1,5 @@
 import type { Duplex, Readable } from 'node:stream';
+import type { Caller } from './context.ts';
 
 /** An HTTP request to something that people run on the cloud, not to an AWS API: an API's stage, a function URL, a registry. */
 export interface SurfaceRequest {
@@ -23,6 +24,12 @@ export interface SurfaceRequest {
   /** The whole body; rejects with BodyTooLarge past `maxBytes`. Read it once, or stream it. */
   body(maxBytes: number): Promise<Buffer>;
   readonly stream: Readable;
+  /**
+   * Who signed the request (SigV4) for this service, for what demands a signature by itself whatever the cloud's mode is.
+   * Undefined: nobody. It is verified wherever the cloud knows the key's secret; an unknown key is taken at its word by a cloud
+   * that verifies nothing, and refused by others. `body`: the whole of it. Throws AwsError for a signature that is not right.
+   */
+  signer(service: string, body: Buffer): Promise<Caller | undefined>;
 }
 
 export interface SurfaceResponse {

@@ -20,6 +20,7 @@ export interface HttpRequest {
   readonly path: string;
   /** Names in lower case. A name that comes twice has its values joined by a comma. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Empty where its pieces were given out as they came. */
   readonly body: Buffer;
   /** Bytes of the body as sent; more than `body` holds when it went over the limit. */
   readonly bodyBytes: number;
@@ -35,12 +36,26 @@ const headEnd = Buffer.from('\r\n\r\n');
 const lineEnd = Buffer.from('\r\n');
 const none: Readonly<Record<string, string>> = Object.freeze({});
 
+/** Takes a body piece by piece, from within `next`; it may pause the parser. */
+export type BodyTaker = (piece: Buffer) => void;
+/** Asked when a request's head has come and a body follows. */
+export type BodyTakerFor = (
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+) => BodyTaker | undefined;
+
 /**
  * Turns the bytes of one connection into requests. `push` bytes as they come, then call `next` until it gives undefined; a
  * caller that is not done with a request simply does not call `next`.
  */
 export class RequestParser {
   readonly #maxBodyBytes: number;
+  readonly #takerFor: BodyTakerFor | undefined;
+  /** Of the body under way, if it is given out as it comes. */
+  #taker: BodyTaker | undefined;
+  /** While true, `next` gives nothing: whoever takes the body is not ready for more of it. */
+  paused = false;
   #state: State = 'head';
   /** Bytes not yet understood. */
   #bytes: Buffer = emptyBody;
@@ -55,9 +70,13 @@ export class RequestParser {
   #keptBytes = 0;
   #bodyBytes = 0;
 
-  /** Of a body, at most `maxBodyBytes` are kept; the rest is read and counted. */
-  constructor(maxBodyBytes: number) {
+  /**
+   * Of a body, at most `maxBodyBytes` are kept; the rest is read and counted. Where `takerFor` gives a taker, the request's body is
+   * given to that as it comes, and nothing of it is kept.
+   */
+  constructor(maxBodyBytes: number, takerFor?: BodyTakerFor) {
     this.#maxBodyBytes = maxBodyBytes;
+    this.#takerFor = takerFor;
   }
 
   push(bytes: Buffer): void {
@@ -67,6 +86,7 @@ export class RequestParser {
   /** The next whole request, or undefined until more bytes have come. Throws HttpSyntaxError; then the connection is lost. */
   next(): HttpRequest | undefined {
     for (;;) {
+      if (this.paused) return undefined;
       switch (this.#state) {
         case 'head': {
           const request = this.#head();
@@ -75,7 +95,7 @@ export class RequestParser {
           break;
         }
         case 'fixed':
-          if (!this.#take()) return undefined;
+          if (!this.#take() || this.paused) return undefined;
           return this.#finish(none);
         case 'chunk-size': {
           const line = this.#line();
@@ -111,7 +131,7 @@ export class RequestParser {
 
   /** True when the client waits for "100 Continue" before it sends the body; asked once per request. */
   wantsContinue(): boolean {
-    const wants = this.#expectsContinue && this.#state !== 'head' && this.#bytes.length === 0;
+    const wants = this.#expectsContinue && this.#state !== 'head' && this.#bytes.length === 0 && !this.paused;
     if (wants) this.#expectsContinue = false;
     return wants;
   }
@@ -154,12 +174,14 @@ export class RequestParser {
         throw new HttpSyntaxError(400, 'the length of the body is ambiguous');
       }
       this.#state = 'chunk-size';
+      this.#taker = this.#takerFor?.(this.#method, this.#path, this.#headers);
       return 'body';
     }
     if (length === undefined || length === '0') return this.#finish(none);
     if (!/^\d{1,15}$/.test(length)) throw new HttpSyntaxError(400, 'Content-Length is not a number');
     this.#remaining = Number(length);
     this.#state = 'fixed';
+    this.#taker = this.#takerFor?.(this.#method, this.#path, this.#headers);
     return 'body';
   }
 
@@ -167,17 +189,22 @@ export class RequestParser {
   #take(): boolean {
     const count = Math.min(this.#remaining, this.#bytes.length);
     if (count > 0) {
-      const room = this.#maxBodyBytes - this.#keptBytes;
-      if (room > 0) {
-        const kept = this.#bytes.subarray(0, Math.min(count, room));
-        this.#chunks.push(kept);
-        this.#keptBytes += kept.length;
-      }
+      const piece = this.#bytes.subarray(0, count);
       this.#bodyBytes += count;
       this.#remaining -= count;
       this.#bytes = this.#bytes.subarray(count);
+      if (this.#taker === undefined) this.#keep(piece);
+      else this.#taker(piece);
     }
     return this.#remaining === 0;
+  }
+
+  #keep(piece: Buffer): void {
+    const room = this.#maxBodyBytes - this.#keptBytes;
+    if (room <= 0) return;
+    const kept = piece.length > room ? piece.subarray(0, room) : piece;
+    this.#chunks.push(kept);
+    this.#keptBytes += kept.length;
   }
 
   #line(): string | undefined {
@@ -214,6 +241,7 @@ export class RequestParser {
           ? this.#chunks[0]!
           : Buffer.concat(this.#chunks);
     this.#chunks = [];
+    this.#taker = undefined;
     this.#state = 'head';
     this.#expectsContinue = false;
     return {

@@ -15,4 +15,9 @@ export interface WireResponse {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: Buffer | string;
+  /**
+   * What follows piece by piece, sent in chunks instead of with a length; `body` is empty then. What it throws at the end of its
+   * pieces is for the log, not for the client.
+   */
+  readonly stream?: AsyncIterable<Buffer>;
 }

@@ -44,6 +44,7 @@ function structure(name, shape, shapes) {
 function memberType(ref, shapes) {
   const type =
     typeof ref === 'object' && ref.enum ? union(ref.enum) : typeOf(typeof ref === 'string' ? ref : ref.shape, shapes);
+  if (shapes[typeof ref === 'string' ? ref : ref.shape].eventstream) return `AsyncIterable<${type}>`;
   return typeof ref === 'object' && ref.rawJson ? `${type} | RawJson` : type;
 }
 

@@ -28,12 +28,13 @@ export interface AuthorizerOptions {
 /** Decides by IAM's policies. The root of an account may do anything in it, and services act for themselves. */
 export function createAuthorizer({ source, clock }: AuthorizerOptions): Authorizer {
   return {
-    async deny(principal, action, resource) {
+    async deny(principal, action, resource, values) {
       if (principal.kind === 'root' || principal.kind === 'service' || forEveryone.has(action)) return undefined;
       const own = await source.policiesOf(principal);
       const ofResource = await source.resourcePolicies?.(action, resource);
       const policies = { ...(own ?? { identity: [] }), ...(ofResource === undefined ? {} : { resource: ofResource }) };
-      const context = contextOf(principal, resource, clock.now(), own?.tags);
+      const known = contextOf(principal, resource, clock.now(), own?.tags);
+      const context = values === undefined ? known : new Map([...known, ...values]);
       const decision = decide(policies, { action, resource, context }, principal);
       return decision.allowed ? undefined : refusal(principal, action, resource, decision);
     },

@@ -190,11 +190,6 @@ describe('REST JSON', () => {
     expect(() => decode(request)).toThrow('STRING_VALUE can not be converted to an Integer');
   });
 
-  it('answers 501 for event streams', () => {
-    const { encode } = codecFor('lambda', 'InvokeWithResponseStream', 'restJson');
-    expect(() => encode({ StatusCode: 200 }, REQUEST_ID)).toThrow(AwsError);
-  });
-
   it('compiles every operation of every service in every protocol it has', () => {
     for (const service of ['apigatewayv2', 'cloudformation', 'dynamodb', 'iam', 'lambda', 'logs', 'sqs', 'sts']) {
       const model = loadModel(service);

@@ -1,6 +1,8 @@
 import type { OperationCodec } from '../codec.ts';
 import { compileValidator } from '../constraints.ts';
-import { notImplemented } from '../errors.ts';
+import { AwsError } from '../errors.ts';
+import { type EventWriter, eventWriter, failureMessage } from '../event-stream/events.ts';
+import { eventStreamType } from '../event-stream/message.ts';
 import type { WireRequest, WireResponse } from '../message.ts';
 import type { Member, OperationModel, ServiceModel, Shape } from '../model.ts';
 import { memberOf, shapeOf } from '../model.ts';
@@ -27,7 +29,7 @@ export const restJson: ProtocolCodec = {
         validate?.(input);
         return input;
       },
-      encode: compileEncode(model, operationName, operation),
+      encode: compileEncode(model, operation),
     };
   },
   encodeError: (error, model, requestId) => encodeError(error, model, requestId),
@@ -146,11 +148,7 @@ function fillFromQuery(model: ServiceModel, name: string, wireName: string, shap
   };
 }
 
-function compileEncode(
-  model: ServiceModel,
-  operationName: string,
-  operation: OperationModel,
-): OperationCodec['encode'] {
+function compileEncode(model: ServiceModel, operation: OperationModel): OperationCodec['encode'] {
   const status = operation.status ?? 200;
   if (operation.output === undefined) return (_output, requestId) => response(status, '', requestId, undefined);
   const shape = shapeOf(model, operation.output);
@@ -159,19 +157,58 @@ function compileEncode(
     .filter(([, member]) => member.location !== 'statusCode')
     .map((entry) => headerWriter(model, entry));
   const statusMember = bound.find(([, member]) => member.location === 'statusCode')?.[0];
-  const body = bodyWriter(model, operationName, operation.output, shape, inBody, new Set(bound.map(([name]) => name)));
-  return (output, requestId) => {
-    const value = (output ?? {}) as Record<string, unknown>;
+  const head = (value: Record<string, unknown>, body: Buffer | string, requestId: string): WireResponse => {
     const given = statusMember === undefined ? undefined : (value[statusMember] as number | undefined);
-    const encoded = response(given ?? status, body(value), requestId, 'application/json');
+    const encoded = response(given ?? status, body, requestId, 'application/json');
     for (const write of headers) write(value, encoded.headers);
     return encoded;
   };
+  const streamed = streamOf(model, shape);
+  if (streamed !== undefined) {
+    const write = eventWriter(model, streamed.shape, writersOf(model));
+    return (output, requestId) => {
+      const value = (output ?? {}) as Record<string, unknown>;
+      const encoded = head(value, '', requestId);
+      const events = value[streamed.member] as AsyncIterable<Record<string, unknown>> | undefined;
+      if (events === undefined) return encoded;
+      encoded.headers['content-type'] = eventStreamType;
+      return { ...encoded, stream: encodeEvents(events, write, model, streamed.shape) };
+    };
+  }
+  const body = bodyWriter(model, operation.output, shape, inBody, new Set(bound.map(([name]) => name)));
+  return (output, requestId) => {
+    const value = (output ?? {}) as Record<string, unknown>;
+    return head(value, body(value), requestId);
+  };
+}
+
+/** The output's member that is an event stream. */
+function streamOf(
+  model: ServiceModel,
+  { payload, members }: Shape,
+): { readonly member: string; readonly shape: string } | undefined {
+  if (payload === undefined) return undefined;
+  const { shape } = memberOf(members![payload]!);
+  return shapeOf(model, shape).eventstream === true ? { member: payload, shape } : undefined;
+}
+
+/** A stream that fails ends in a message that says so; what was a bug is then thrown on, for whoever logs it. */
+async function* encodeEvents(
+  events: AsyncIterable<Record<string, unknown>>,
+  write: EventWriter,
+  model: ServiceModel,
+  streamShape: string,
+): AsyncGenerator<Buffer, void> {
+  try {
+    for await (const event of events) yield write(event);
+  } catch (error) {
+    yield failureMessage(error, model, streamShape);
+    if (!(error instanceof AwsError)) throw error;
+  }
 }
 
 function bodyWriter(
   model: ServiceModel,
-  operationName: string,
   shapeName: string,
   shape: Shape,
   inBody: readonly string[],
@@ -181,11 +218,6 @@ function bodyWriter(
   if (payload === undefined) return inBody.length === 0 ? () => '' : writersOf(model).shape(shapeName, bound);
   const payloadName = memberOf(shape.members![payload]!).shape;
   const payloadShape = shapeOf(model, payloadName);
-  if (payloadShape.eventstream === true) {
-    return () => {
-      throw notImplemented(model.service, operationName);
-    };
-  }
   if (payloadShape.type === 'blob') return (output) => bytesOf(output[payload]);
   if (payloadShape.type === 'string') return (output) => String(output[payload] ?? '');
   const write = writersOf(model).shape(payloadName);

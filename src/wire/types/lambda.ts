@@ -419,7 +419,7 @@ export interface CreateEventSourceMappingRequest {
 
 export interface CreateFunctionRequest {
   readonly FunctionName: string;
-  readonly Runtime?: Runtime | undefined;
+  readonly Runtime?: string | undefined;
   readonly Role: string;
   readonly Handler?: string | undefined;
   readonly Code: FunctionCode;
@@ -1211,7 +1211,7 @@ export interface InvokeWithResponseStreamRequest {
 export interface InvokeWithResponseStreamResponse {
   readonly StatusCode?: number | undefined;
   readonly ExecutedVersion?: string | undefined;
-  readonly EventStream?: InvokeWithResponseStreamResponseEvent | undefined;
+  readonly EventStream?: AsyncIterable<InvokeWithResponseStreamResponseEvent> | undefined;
   readonly ResponseStreamContentType?: string | undefined;
 }
 
@@ -2014,7 +2014,7 @@ export interface UpdateFunctionConfigurationRequest {
   readonly MemorySize?: number | undefined;
   readonly VpcConfig?: VpcConfig | undefined;
   readonly Environment?: Environment | undefined;
-  readonly Runtime?: Runtime | undefined;
+  readonly Runtime?: string | undefined;
   readonly DeadLetterConfig?: DeadLetterConfig | undefined;
   readonly KMSKeyArn?: string | undefined;
   readonly TracingConfig?: TracingConfig | undefined;

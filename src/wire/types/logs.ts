@@ -990,7 +990,7 @@ export interface GetLogObjectRequest {
 }
 
 export interface GetLogObjectResponse {
-  readonly fieldStream?: GetLogObjectResponseStream | undefined;
+  readonly fieldStream?: AsyncIterable<GetLogObjectResponseStream> | undefined;
 }
 
 export interface GetLogObjectResponseStream {
@@ -1970,7 +1970,7 @@ export interface StartLiveTailRequest {
 }
 
 export interface StartLiveTailResponse {
-  readonly responseStream?: StartLiveTailResponseStream | undefined;
+  readonly responseStream?: AsyncIterable<StartLiveTailResponseStream> | undefined;
 }
 
 export interface StartLiveTailResponseStream {

@@ -1,10 +1,10 @@
 import type { Timer } from '../../../kernel/clock/contract.ts';
 import { serviceCaller } from '../../../platform/context.ts';
+import type { HttpRequest } from '../../../platform/http/request.ts';
 import type { Platform } from '../../../platform/service.ts';
 import { AwsError } from '../../../wire/errors.ts';
 import type { EventScope } from '../rules/event.ts';
 import { contextValue } from '../rules/mapping.ts';
-import type { HttpRequest } from '../rules/request.ts';
 
 /** What is known when a request has been answered. */
 export interface LogFacts {

@@ -1,10 +1,10 @@
 import type { TraceContext } from '../../../kernel/trace/trace.ts';
+import { type HttpRequest, headerMap, joined, parseQuery } from '../../../platform/http/request.ts';
 import type { Platform } from '../../../platform/service.ts';
 import { apiGatewayLimits } from '../limits.ts';
-import { type AuthorizerContext, type EventScope, joined } from '../rules/event.ts';
+import type { AuthorizerContext, EventScope } from '../rules/event.ts';
 import { authorizerEvent, judge } from '../rules/lambda-authorizer.ts';
 import { contextValue } from '../rules/mapping.ts';
-import { type HttpRequest, headerMap, parseQuery } from '../rules/request.ts';
 import type { CompiledAuthorizer, CompiledRoute } from './compiled.ts';
 import { callFunction } from './functions.ts';
 import type { JwtVerifier } from './jwt.ts';

@@ -1,10 +1,10 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Clock } from '../../../kernel/clock/contract.ts';
+import { eachHeader, type HttpRequest } from '../../../platform/http/request.ts';
+import { type IntegrationAnswer, isForwardedHeader } from '../../../platform/http/response.ts';
 import { apiGatewayLimits } from '../limits.ts';
 import type { EventScope } from '../rules/event.ts';
-import { eachHeader, type HttpRequest } from '../rules/request.ts';
-import { type IntegrationAnswer, isForwardedHeader } from '../rules/response.ts';
 import type { CompiledIntegration } from './compiled.ts';
 import { timedOut, within } from './deadline.ts';
 

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import type { Clock } from '../../../kernel/clock/contract.ts';
+import { isObject } from '../../../platform/http/response.ts';
 import { apiGatewayLimits } from '../limits.ts';
-import { isObject } from '../rules/response.ts';
 
 export type JwtVerdict =
   | {

@@ -1,14 +1,14 @@
 import { TokenBucket } from '../../../kernel/limits/limits.ts';
 import type { ActiveSpan, TraceContext } from '../../../kernel/trace/trace.ts';
 import { partitionOf } from '../../../platform/arn.ts';
+import { allowedOrigin, isPreflight, preflightAnswer, withCors } from '../../../platform/http/cors.ts';
+import { decodePercent, type HttpRequest, portOf, traceParent, traceRoot } from '../../../platform/http/request.ts';
+import { type IntegrationAnswer, proxyAnswer } from '../../../platform/http/response.ts';
 import type { Platform } from '../../../platform/service.ts';
 import { BodyTooLarge, type Surface, type SurfaceRequest, type SurfaceResponse } from '../../../platform/surface.ts';
 import { apiGatewayLimits } from '../limits.ts';
-import { allowedOrigin, preflightAnswer, withCors } from '../rules/cors.ts';
 import { type EventScope, proxyEventV1, proxyEventV2, resourcePath } from '../rules/event.ts';
 import { mapRequest, mapResponse } from '../rules/mapping.ts';
-import { decodePercent, type HttpRequest } from '../rules/request.ts';
-import { type IntegrationAnswer, proxyAnswer } from '../rules/response.ts';
 import { matchRoute } from '../rules/router.ts';
 import { AccessLogs, accessLogLine } from './access-log.ts';
 import { type Address, addressOf, hostPattern, pathPrefix, stageOf } from './address.ts';
@@ -79,7 +79,7 @@ export function createExecuteApi(platform: Platform, directory: Directory): Exec
     const idle = clock.busy();
     try {
       if (isPreflight(incoming) && stage.cors !== undefined)
-        return finished(preflightAnswer(stage.cors, origin!), requestId);
+        return finished(preflightAnswer(stage.cors, origin!, 204), requestId);
       const answer = await route(arrival);
       return finished(stage.cors === undefined ? answer : withCors(stage.cors, origin, answer), requestId);
     } finally {
@@ -92,7 +92,7 @@ export function createExecuteApi(platform: Platform, directory: Directory): Exec
     if (!admitted(stage.api.account, stage.api.region)) return failure(429);
     const match = matchRoute(stage.router, incoming.method, path);
     if (match === undefined) return failure(404);
-    const span = tracer.start(`execute-api ${match.route.key}`, parentOf(incoming.headers['x-amzn-trace-id']));
+    const span = tracer.start(`execute-api ${match.route.key}`, traceParent(incoming.headers['x-amzn-trace-id']));
     const startedAt = clock.elapsed();
     const scope: EventScope = {
       accountId: stage.api.account,
@@ -250,8 +250,6 @@ export function createExecuteApi(platform: Platform, directory: Directory): Exec
 }
 
 function requestOf({ incoming, address, stage, path, requestId, timeMs }: Arrival, span: ActiveSpan): HttpRequest {
-  const authority = incoming.headers['host'] ?? '';
-  const colon = authority.lastIndexOf(':');
   return {
     method: incoming.method,
     path: stage.name === '$default' ? path : `/${stage.name}${path}`,
@@ -261,10 +259,10 @@ function requestOf({ incoming, address, stage, path, requestId, timeMs }: Arriva
     protocol: `HTTP/${incoming.httpVersion}`,
     body: noBody,
     domainName: address.domainName,
-    port: colon > authority.lastIndexOf(']') && colon !== -1 ? authority.slice(colon + 1) : '80',
+    port: portOf(incoming.headers['host'] ?? ''),
     requestId,
     timeMs,
-    traceHeader: `Root=1-${span.traceId.slice(0, 8)}-${span.traceId.slice(8)}`,
+    traceHeader: traceRoot(span),
   };
 }
 
@@ -275,20 +273,6 @@ function sourceArn(arnPrefix: string, scope: EventScope, method: string): string
   const path = resourcePath(scope.routeKey);
   const of = `${arnPrefix}:${scope.apiId}/${scope.stage}`;
   return path === '$default' ? `${of}/$default` : `${of}/${method}${path}`;
-}
-
-/** A client's trace goes on. */
-function parentOf(header: string | undefined): TraceContext | undefined {
-  const root = header === undefined ? null : /Root=1-([0-9a-f]{8})-([0-9a-f]{24})/.exec(header);
-  if (root === null) return undefined;
-  const parent = /Parent=([0-9a-f]{16})/.exec(header!);
-  return { traceId: `${root[1]}${root[2]}`, spanId: parent?.[1] ?? '0000000000000000' };
-}
-
-function isPreflight({ method, headers }: SurfaceRequest): boolean {
-  return (
-    method === 'OPTIONS' && headers['origin'] !== undefined && headers['access-control-request-method'] !== undefined
-  );
 }
 
 /** Request line and header lines, with their line breaks. */

@@ -1,9 +1,9 @@
+import { isObject } from '../../../platform/http/response.ts';
 import type { Properties, ResourceContext, ResourceState, ResourceType } from '../../../platform/resource-type.ts';
 import type { Cors } from '../../../wire/types/apigatewayv2.ts';
 import { badRequest, notBuilt } from '../errors.ts';
 import { managementArn } from '../operations/shared.ts';
 import { definedOnly } from '../rules/openapi.ts';
-import { isObject } from '../rules/response.ts';
 import { call, flag, gone, list, number, object, repeatable, text, texts } from './values.ts';
 
 /** An HTTP API, also one whose routes come from an OpenAPI document (Body), as SAM's AWS::Serverless::HttpApi makes it. */

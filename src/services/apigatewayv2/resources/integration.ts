@@ -1,8 +1,8 @@
+import { isObject } from '../../../platform/http/response.ts';
 import type { Properties, ResourceType } from '../../../platform/resource-type.ts';
 import type { CreateIntegrationRequest } from '../../../wire/types/apigatewayv2.ts';
 import { badRequest } from '../errors.ts';
 import { definedOnly } from '../rules/openapi.ts';
-import { isObject } from '../rules/response.ts';
 import { call, gone, number, object, patchTo, repeatable, text, texts } from './values.ts';
 
 export const integrationType: ResourceType = {

@@ -1,9 +1,9 @@
 import type { Input, OperationName, Output } from '../../../platform/context.ts';
+import { isObject } from '../../../platform/http/response.ts';
 import type { Properties, ResourceContext } from '../../../platform/resource-type.ts';
 import { AwsError } from '../../../wire/errors.ts';
 import { creationToken } from '../environment.ts';
 import { badRequest } from '../errors.ts';
-import { isObject } from '../rules/response.ts';
 
 /** Calls this service over the bus, as whoever acts on the stack. */
 export function call<O extends OperationName<'apigatewayv2'>>(

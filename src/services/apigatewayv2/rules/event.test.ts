@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { HttpRequest } from '../../../platform/http/request.ts';
 import { type EventScope, proxyEventV1, proxyEventV2 } from './event.ts';
-import type { HttpRequest } from './request.ts';
 
 const scope: EventScope = {
   accountId: '000000000000',

@@ -1,6 +1,15 @@
-import { isUtf8 } from 'node:buffer';
-import type { HttpRequest } from './request.ts';
-import { blank, clfTime, eachHeader, headerMap, parseQuery } from './request.ts';
+import type { HttpRequest } from '../../../platform/http/request.ts';
+import {
+  blank,
+  clfTime,
+  cookiesOf,
+  domainPrefix,
+  eachHeader,
+  encodedBody,
+  headerMap,
+  joined,
+  parseQuery,
+} from '../../../platform/http/request.ts';
 
 /** What an event tells beside the request itself. */
 export interface EventScope {
@@ -32,7 +41,7 @@ export function proxyEventV2(request: HttpRequest, scope: EventScope): Record<st
   const cookie = headers['cookie'];
   delete headers['cookie'];
   const parameters = parseQuery(request.query);
-  const body = request.body.length > 0 ? encodedBody(request.body, headers['content-type']) : undefined;
+  const body = request.body.length > 0 ? encodedBody(request.body, headers['content-type'], 'text') : undefined;
   return {
     version: '2.0',
     routeKey: scope.routeKey,
@@ -64,7 +73,7 @@ export function proxyEventV1(request: HttpRequest, scope: EventScope): Record<st
   const pairs = parseQuery(request.query);
   const multiple = blank<string[]>();
   for (const [name, value] of pairs) (multiple[name] ??= []).push(value);
-  const body = request.body.length > 0 ? encodedBody(request.body, contentType) : undefined;
+  const body = request.body.length > 0 ? encodedBody(request.body, contentType, 'text') : undefined;
   const resource = resourcePath(scope.routeKey);
   return {
     version: '1.0',
@@ -154,53 +163,8 @@ function authorizerV1(authorizer: AuthorizerContext | undefined): Record<string,
   return { authorizer: principalId === undefined ? context : { ...context, principalId } };
 }
 
-/** Repeated names joined by commas. */
-export function joined(pairs: readonly (readonly [string, string])[]): Record<string, string> {
-  const map = blank<string>();
-  for (const [name, value] of pairs) {
-    const before = map[name];
-    map[name] = before === undefined ? value : `${before},${value}`;
-  }
-  return map;
-}
-
-export function cookiesOf(header: string): string[] {
-  return header
-    .split(';')
-    .map((cookie) => cookie.trim())
-    .filter((cookie) => cookie !== '');
-}
-
 /** The path of a route key, `$default` for the default route. */
 export function resourcePath(routeKey: string): string {
   const space = routeKey.indexOf(' ');
   return space === -1 ? routeKey : routeKey.slice(space + 1);
-}
-
-/** Text goes as it is, everything else in base64: HTTP APIs tell by the content type. */
-function encodedBody(
-  body: Buffer,
-  contentType: string | undefined,
-): { readonly text: string; readonly isBase64Encoded: boolean } {
-  return isText(contentType) && isUtf8(body)
-    ? { text: body.toString('utf8'), isBase64Encoded: false }
-    : { text: body.toString('base64'), isBase64Encoded: true };
-}
-
-function isText(contentType: string | undefined): boolean {
-  if (contentType === undefined) return true;
-  const type = contentType.split(';', 1)[0]!.trim().toLowerCase();
-  return (
-    type.startsWith('text/') ||
-    type.endsWith('+json') ||
-    type.endsWith('+xml') ||
-    type === 'application/json' ||
-    type === 'application/xml' ||
-    type === 'application/javascript'
-  );
-}
-
-function domainPrefix(domainName: string): string {
-  const dot = domainName.indexOf('.');
-  return dot === -1 ? domainName : domainName.slice(0, dot);
 }

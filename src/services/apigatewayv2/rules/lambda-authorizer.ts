@@ -1,7 +1,7 @@
+import type { HttpRequest } from '../../../platform/http/request.ts';
+import { isObject } from '../../../platform/http/response.ts';
 import { matchesAction, matchesResource } from '../../../platform/policy.ts';
 import { type AuthorizerContext, type EventScope, proxyEventV1, proxyEventV2 } from './event.ts';
-import type { HttpRequest } from './request.ts';
-import { isObject } from './response.ts';
 
 /**
  * The event of a Lambda authorizer of an HTTP API

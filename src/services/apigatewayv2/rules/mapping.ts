@@ -1,9 +1,8 @@
+import { clfTime, type HttpRequest, headerMap, joined, parseQuery } from '../../../platform/http/request.ts';
+import type { IntegrationAnswer } from '../../../platform/http/response.ts';
+import { isObject } from '../../../platform/http/response.ts';
 import { badRequest, notBuilt } from '../errors.ts';
 import type { AuthorizerContext, EventScope } from './event.ts';
-import { joined } from './event.ts';
-import { clfTime, type HttpRequest, headerMap, parseQuery } from './request.ts';
-import type { IntegrationAnswer } from './response.ts';
-import { isObject } from './response.ts';
 
 /**
  * Parameter mappings of HTTP APIs

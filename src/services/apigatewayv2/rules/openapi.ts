@@ -1,11 +1,11 @@
 import { parse } from 'yaml';
+import { isObject } from '../../../platform/http/response.ts';
 import type { Cors } from '../../../wire/types/apigatewayv2.ts';
 import { badRequest, notBuilt } from '../errors.ts';
 import type { Configuration } from '../state.ts';
 import { authorizerOf, routeAuthorization } from './authorizers.ts';
 import { checkCors } from './cors.ts';
 import { integrationOf } from './integrations.ts';
-import { isObject } from './response.ts';
 import { checkRouteKeyFree, parseRouteKey } from './route-keys.ts';
 
 type Json = Record<string, unknown>;

@@ -1,4 +1,7 @@
-/** What of an HTTP request the rules see, once per request. */
+import { isUtf8 } from 'node:buffer';
+import type { TraceContext } from '../../kernel/trace/trace.ts';
+
+/** What rules see of an HTTP request to something that people run here: an API's stage, a function URL. */
 export interface HttpRequest {
   readonly method: string;
   /** With the stage's name in front where the stage has one; decoded. */
@@ -112,6 +115,53 @@ export function decodePercent(text: string): string | undefined {
   }
 }
 
+/** Repeated names joined by commas. */
+export function joined(pairs: readonly (readonly [string, string])[]): Record<string, string> {
+  const map = blank<string>();
+  for (const [name, value] of pairs) {
+    const before = map[name];
+    map[name] = before === undefined ? value : `${before},${value}`;
+  }
+  return map;
+}
+
+export function cookiesOf(header: string): string[] {
+  return header
+    .split(';')
+    .map((cookie) => cookie.trim())
+    .filter((cookie) => cookie !== '');
+}
+
+/** Text goes as it is, everything else in base64; the content type tells, and `untyped` where there is none. */
+export function encodedBody(
+  body: Buffer,
+  contentType: string | undefined,
+  untyped: 'text' | 'binary',
+): { readonly text: string; readonly isBase64Encoded: boolean } {
+  const asText = contentType === undefined ? untyped === 'text' : isText(contentType);
+  return asText && isUtf8(body)
+    ? { text: body.toString('utf8'), isBase64Encoded: false }
+    : { text: body.toString('base64'), isBase64Encoded: true };
+}
+
+function isText(contentType: string): boolean {
+  const type = contentType.split(';', 1)[0]!.trim().toLowerCase();
+  return (
+    type.startsWith('text/') ||
+    type.endsWith('+json') ||
+    type.endsWith('+xml') ||
+    type === 'application/json' ||
+    type === 'application/xml' ||
+    type === 'application/javascript'
+  );
+}
+
+/** The first label of a host name. */
+export function domainPrefix(domainName: string): string {
+  const dot = domainName.indexOf('.');
+  return dot === -1 ? domainName : domainName.slice(0, dot);
+}
+
 /** `21/Nov/2026:23:00:00 +0000` */
 export function clfTime(epochMs: number): string {
   const date = new Date(epochMs);
@@ -120,3 +170,22 @@ export function clfTime(epochMs: number): string {
 }
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
+
+/** A client's trace goes on. */
+export function traceParent(header: string | undefined): TraceContext | undefined {
+  const root = header === undefined ? null : /Root=1-([0-9a-f]{8})-([0-9a-f]{24})/.exec(header);
+  if (root === null) return undefined;
+  const parent = /Parent=([0-9a-f]{16})/.exec(header!);
+  return { traceId: `${root[1]}${root[2]}`, spanId: parent?.[1] ?? '0000000000000000' };
+}
+
+/** `Root=1-5759e988-bd862e3fe1be46a994272793`: what `X-Amzn-Trace-Id` says to a function's HTTP event. */
+export function traceRoot({ traceId }: TraceContext): string {
+  return `Root=1-${traceId.slice(0, 8)}-${traceId.slice(8)}`;
+}
+
+/** The port of a Host header. */
+export function portOf(authority: string): string {
+  const colon = authority.lastIndexOf(':');
+  return colon > authority.lastIndexOf(']') && colon !== -1 ? authority.slice(colon + 1) : '80';
+}

@@ -1,4 +1,4 @@
-/** What an integration answered, before CORS and the request's id are added. Names in lower case. */
+/** What an integration or a function answered, before CORS and the request's id are added. Names in lower case. */
 export interface IntegrationAnswer {
   readonly status: number;
   readonly headers: readonly (readonly [string, string])[];
@@ -26,9 +26,13 @@ export function isForwardedHeader(lower: string): boolean {
 /**
  * Reads what a function returned, JSON text, by the contract of the payload format
  * (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html). Undefined: it is
- * malformed, which the client sees as a 500.
+ * malformed. `defaultType` is the content type of an answer that has none.
  */
-export function proxyAnswer(payload: string, version: '1.0' | '2.0'): IntegrationAnswer | undefined {
+export function proxyAnswer(
+  payload: string,
+  version: '1.0' | '2.0',
+  defaultType = 'text/plain; charset=utf-8',
+): IntegrationAnswer | undefined {
   let value: unknown;
   try {
     value = JSON.parse(payload);
@@ -43,7 +47,7 @@ export function proxyAnswer(payload: string, version: '1.0' | '2.0'): Integratio
   if (!addHeaders(headers, value['headers'])) return undefined;
   if (version === '1.0' && !addMultiValueHeaders(headers, value['multiValueHeaders'])) return undefined;
   if (version === '2.0' && !addCookies(headers, value['cookies'])) return undefined;
-  if (!headers.some(([name]) => name === 'content-type')) headers.push(['content-type', 'text/plain; charset=utf-8']);
+  if (!headers.some(([name]) => name === 'content-type')) headers.push(['content-type', defaultType]);
   const { body, isBase64Encoded } = value;
   if (body === undefined || body === null) return { status, headers, body: '' };
   if (typeof body !== 'string') return version === '2.0' ? { status, headers, body: JSON.stringify(body) } : undefined;

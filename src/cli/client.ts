@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http';
+import { pipeline } from 'node:stream/promises';
 import { wallNow } from '../kernel/clock/wall.ts';
 import { parseWithBytes, stringifyWithBytes } from '../platform/bytes-json.ts';
 import type { Input, OperationName, Output, ServiceName } from '../platform/context.ts';
@@ -18,6 +19,10 @@ export interface CloudClient {
   ): Promise<Output<S, O>>;
   /** Stores bytes as a blob; returns the digest. */
   putBlob(bytes: Buffer): Promise<string>;
+  /** Which of these blobs the cloud does not have. */
+  missingBlobs(digests: readonly string[]): Promise<readonly string[]>;
+  /** Stores a blob of any size as it comes. */
+  putStream(source: AsyncIterable<Uint8Array>, digest: string): Promise<void>;
 }
 
 export interface ClientOptions {
@@ -62,12 +67,7 @@ export async function probe(endpoint: string): Promise<Record<string, unknown> |
 
 export function connect(options: ClientOptions): CloudClient {
   const { endpoint } = options;
-  const exchange = async (
-    method: string,
-    path: string,
-    body: Buffer | undefined,
-    contentType: string,
-  ): Promise<unknown> => {
+  const exchange = async (method: string, path: string, body: Body, contentType: string): Promise<unknown> => {
     const answer = await send(options, method, path, body, contentType).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ECONNREFUSED' && error.code !== 'ENOTFOUND') throw error;
       throw new CliError(
@@ -91,8 +91,15 @@ export function connect(options: ClientOptions): CloudClient {
     call: (service, operation, input) => control('POST', `call/${service}/${operation}`, input) as never,
     putBlob: async (bytes) =>
       ((await exchange('POST', '/_unkai/blobs', bytes, 'application/octet-stream')) as { digest: string }).digest,
+    missingBlobs: async (digests) =>
+      ((await control('POST', 'blobs/missing', { digests })) as { missing: string[] }).missing,
+    putStream: async (source, digest) => {
+      await exchange('PUT', `/_unkai/blobs/${digest}`, source, 'application/octet-stream');
+    },
   };
 }
+
+type Body = Buffer | AsyncIterable<Uint8Array> | undefined;
 
 interface Answer {
   readonly status: number;
@@ -113,19 +120,15 @@ function parseAnswer(answer: Answer, endpoint: string): unknown {
 }
 
 /** Signed always: the signature says account and region, and where the cloud asks for it, that this is its root. */
-function send(
-  options: ClientOptions,
-  method: string,
-  path: string,
-  body: Buffer | undefined,
-  contentType: string,
-): Promise<Answer> {
+function send(options: ClientOptions, method: string, path: string, body: Body, contentType: string): Promise<Answer> {
   const url = new URL(options.endpoint);
   const { env } = process;
   const accessKeyId = options.account ?? env['UNKAI_ACCESS_KEY_ID'] ?? env['AWS_ACCESS_KEY_ID'] ?? '000000000000';
   const secretAccessKey = env['UNKAI_SECRET_ACCESS_KEY'] ?? env['AWS_SECRET_ACCESS_KEY'] ?? 'unkai';
   const headers = { host: url.host, 'content-type': contentType };
-  const wire = { method, path, query: '', headers, body: body ?? Buffer.alloc(0) };
+  const whole = body === undefined || Buffer.isBuffer(body) ? (body ?? Buffer.alloc(0)) : undefined;
+  // What comes as a stream is signed by the digest in its path.
+  const wire = { method, path, query: '', headers, body: whole ?? Buffer.alloc(0) };
   const all = {
     ...headers,
     ...sign(wire, { accessKeyId, secretAccessKey }, { region: options.region, service: 'unkai', nowMs: wallNow() }),
@@ -137,7 +140,7 @@ function send(
         port: url.port || 80,
         method,
         path,
-        headers: { ...all, 'content-length': String(body?.length ?? 0) },
+        headers: { ...all, ...(whole === undefined ? {} : { 'content-length': String(whole.length) }) },
       },
       (response) => {
         const chunks: Buffer[] = [];
@@ -147,6 +150,8 @@ function send(
       },
     );
     request.on('error', reject);
-    request.end(body);
+    if (whole !== undefined) request.end(whole);
+    // An answer that comes before the end (there is no room for it) counts; the rest is not sent.
+    else pipeline(body as AsyncIterable<Uint8Array>, request).catch(reject);
   });
 }

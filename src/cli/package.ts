@@ -7,13 +7,18 @@ import { parseSource } from '../deploy/source.ts';
 import { blobBucket } from '../platform/blob-bucket.ts';
 import type { CloudClient } from './client.ts';
 import { CliError } from './error.ts';
+import { uploadImage } from './images.ts';
 
 export interface Packaged {
   /** The template with its local paths replaced, as JSON. */
   readonly template: JsonObject;
   readonly templatePath: string;
   /** Each local path, resolved, and the digest of what was uploaded for it. */
-  readonly code: readonly { readonly logicalId: string; readonly path: string; readonly digest: string }[];
+  readonly code: readonly PackagedPath[];
+}
+
+export interface PackagedPath extends LocalPath {
+  readonly digest: string;
 }
 
 const templateNames = ['template.yaml', 'template.yml', 'template.json'];
@@ -50,11 +55,11 @@ export async function packageTemplate(templatePath: string, client: CloudClient)
   const text = await readFile(templatePath, 'utf8');
   const { root } = parseSource(text);
   const folder = dirname(templatePath);
-  const code: { logicalId: string; path: string; digest: string }[] = [];
+  const code: PackagedPath[] = [];
   const template = await packageLocalPaths(root, async (local) => {
     const path = resolve(folder, local.path);
-    const digest = await client.putBlob(await bytesOf(path, local));
-    code.push({ logicalId: local.logicalId, path, digest });
+    const digest = await storeLocal(client, path, local);
+    code.push({ ...local, path, digest });
     return { bucket: blobBucket, key: digest };
   });
   return { template, templatePath, code };
@@ -79,7 +84,7 @@ export async function zipPath(path: string): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-async function bytesOf(path: string, local: LocalPath): Promise<Buffer> {
+async function storeLocal(client: CloudClient, path: string, local: LocalPath): Promise<string> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) {
     throw new CliError(
@@ -88,7 +93,8 @@ async function bytesOf(path: string, local: LocalPath): Promise<Buffer> {
       'build it first, or correct the path; it is relative to the template',
     );
   }
-  return local.kind === 'zip' ? zipPath(path) : readFile(path);
+  if (local.kind !== 'image') return client.putBlob(await (local.kind === 'zip' ? zipPath(path) : readFile(path)));
+  return (await uploadImage(client, path, local)).digest;
 }
 
 async function filesIn(folder: string): Promise<string[]> {

@@ -8,3 +8,8 @@ export const blobBucket = 'unkai-blobs';
 export function blobOfUrl(url: string): string | undefined {
   return new RegExp(`^https?://${blobBucket}\\.s3(?:[.-][a-z0-9-]+)?\\.amazonaws\\.com/([0-9a-f]{64})$`).exec(url)?.[1];
 }
+
+/** What packaging writes as ImageUri: the container image of this digest in the blob store, by whatever name. */
+export function packagedImageUri(digest: string): string {
+  return `${blobBucket}@sha256:${digest}`;
+}

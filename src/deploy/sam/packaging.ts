@@ -1,4 +1,5 @@
-import { isObject, type Json, type JsonObject, mapObject, member } from '../json.ts';
+import { packagedImageUri } from '../../platform/blob-bucket.ts';
+import { isList, isObject, type Json, type JsonObject, mapObject, member } from '../json.ts';
 
 /** A path on the author's machine that a template names, to be put where the cloud can read it. */
 export interface LocalPath {
@@ -7,8 +8,10 @@ export interface LocalPath {
   readonly property: string;
   /** As written, relative to the template's folder. Empty where the property is missing: the template's folder itself. */
   readonly path: string;
-  /** A folder or file to be zipped, or a document to be stored as it is. */
-  readonly kind: 'zip' | 'document';
+  /** A folder or file to be zipped, a document to be stored as it is, or a saved container image (its key is its digest). */
+  readonly kind: 'zip' | 'document' | 'image';
+  /** Of an image, where the function says it. */
+  readonly architecture?: 'x86_64' | 'arm64';
 }
 
 export interface StoredObject {
@@ -74,6 +77,13 @@ export async function packageLocalPaths(
       continue;
     const place = places[resource['Type']] as Place;
     const properties = (member(resource, 'Properties') ?? {}) as JsonObject;
+    const image = localImage(logicalId, resource['Type'], properties, common);
+    if (image !== undefined) {
+      const uri = packagedImageUri((await store(image)).key);
+      const replaced = image.property === 'ImageUri' ? { ImageUri: uri } : { Code: { ImageUri: uri } };
+      written[logicalId] = { ...resource, Properties: { ...properties, ...replaced } };
+      continue;
+    }
     const value =
       properties[place.property] ?? (resource['Type'] === 'AWS::Serverless::Function' ? commonUri : undefined);
     const path = localPath(properties, resource['Type'], value);
@@ -82,6 +92,26 @@ export async function packageLocalPaths(
     written[logicalId] = { ...resource, Properties: { ...properties, [place.property]: place.write(stored) } };
   }
   return { ...root, Resources: mapObject(resources, (value, logicalId) => written[logicalId] ?? value) };
+}
+
+/** An image that lies beside the template: an archive or the folder of an OCI layout. Names of images in registries stay as they are. */
+function localImage(
+  logicalId: string,
+  type: string,
+  properties: JsonObject,
+  common: Json | undefined,
+): LocalPath | undefined {
+  if (properties['PackageType'] !== 'Image') return undefined;
+  const code = properties['Code'];
+  const plain = type === 'AWS::Lambda::Function';
+  const uri = plain ? (isObject(code) ? code['ImageUri'] : undefined) : properties['ImageUri'];
+  if (typeof uri !== 'string' || !/^\.{0,2}\/|^\.{1,2}$|\.(tar|oci|tgz|tar\.gz)$/.test(uri)) return undefined;
+  const inherited = !plain && isObject(common) ? common['Architectures'] : undefined;
+  const architectures = properties['Architectures'] ?? inherited;
+  const architecture = isList(architectures) ? architectures[0] : undefined;
+  const known: Pick<LocalPath, 'architecture'> =
+    architecture === 'x86_64' || architecture === 'arm64' ? { architecture } : {};
+  return { logicalId, property: plain ? 'Code.ImageUri' : 'ImageUri', path: uri, kind: 'image', ...known };
 }
 
 /** A function without CodeUri means the template's own folder, as with `sam package`; with inline code or an image, none. */

@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BlobStore } from './contract.ts';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type BlobStore, DigestMismatch, type StoredBlob } from './contract.ts';
 
 let temporary = 0;
+const readPieceBytes = 256 * 1024;
 
 /** Blobs as files `<folder>/ab/cdef…`, each written aside, synced and renamed. Ages are the file system's. */
 export class FileBlobs implements BlobStore {
@@ -16,15 +20,7 @@ export class FileBlobs implements BlobStore {
   async put(bytes: Uint8Array): Promise<string> {
     const digest = createHash('sha256').update(bytes).digest('hex');
     const path = this.#path(digest);
-    if (await this.has(digest)) {
-      const now = new Date();
-      // Young again, so that a collection under way leaves it; if it was collected just now, it is written below.
-      const touched = await utimes(path, now, now).then(
-        () => true,
-        () => false,
-      );
-      if (touched) return digest;
-    }
+    if ((await this.has(digest)) && (await touch(path))) return digest;
     const folder = join(this.#folder, digest.slice(0, 2));
     await mkdir(folder, { recursive: true });
     const aside = join(folder, `.${digest.slice(2)}.${process.pid}.${temporary++}`);
@@ -38,6 +34,43 @@ export class FileBlobs implements BlobStore {
     await rename(aside, path);
     await syncFolder(folder);
     return digest;
+  }
+
+  async putStream(source: AsyncIterable<Uint8Array>, expected?: string): Promise<StoredBlob> {
+    // Among the blobs' folders, so that a collection takes what a crash has left here, once it is old.
+    const incoming = join(this.#folder, 'incoming');
+    await mkdir(incoming, { recursive: true });
+    const aside = join(incoming, `${process.pid}.${temporary++}`);
+    const hash = createHash('sha256');
+    let sizeBytes = 0;
+    const hashed = async function* (): AsyncGenerator<Uint8Array> {
+      for await (const piece of source) {
+        hash.update(piece);
+        sizeBytes += piece.byteLength;
+        yield piece;
+      }
+    };
+    try {
+      // `flush`: synced before it is closed.
+      await pipeline(hashed, createWriteStream(aside, { flags: 'w', flush: true }));
+      const digest = hash.digest('hex');
+      if (expected !== undefined && digest !== expected) throw new DigestMismatch(expected, digest);
+      const path = this.#path(digest);
+      const folder = join(this.#folder, digest.slice(0, 2));
+      if (!((await this.has(digest)) && (await touch(path)))) {
+        await mkdir(folder, { recursive: true });
+        await rename(aside, path);
+        await syncFolder(folder);
+      }
+      return { digest, sizeBytes };
+    } finally {
+      await rm(aside, { force: true });
+    }
+  }
+
+  async stream(digest: string): Promise<Readable | undefined> {
+    const file = await open(this.#path(digest), 'r').catch(absent);
+    return file?.createReadStream({ highWaterMark: readPieceBytes });
   }
 
   async get(digest: string): Promise<Buffer | undefined> {
@@ -67,6 +100,15 @@ export class FileBlobs implements BlobStore {
   #path(digest: string): string {
     return join(this.#folder, digest.slice(0, 2), digest.slice(2));
   }
+}
+
+/** Young again, so that a collection under way leaves it; false if it was collected just now. */
+async function touch(path: string): Promise<boolean> {
+  const now = new Date();
+  return utimes(path, now, now).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** A rename is durable when its folder is synced. */

@@ -8,10 +8,18 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.close());
 
+interface RunOptions {
+  readonly event?: unknown;
+  readonly handler?: string;
+  readonly runtime?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly more?: object;
+}
+
 /** One function, one event; the sandbox is closed afterwards. */
-async function run(files: Files, options: { event?: unknown; handler?: string; runtime?: string; more?: object } = {}) {
-  const { handler = 'index.handler', runtime = 'nodejs20.x' } = options;
-  const { sandbox, output, inits } = await fixture.start(files, { handler, runtime });
+async function run(files: Files, options: RunOptions = {}) {
+  const { handler = 'index.handler', runtime = 'nodejs20.x', environment = {} } = options;
+  const { sandbox, output, inits } = await fixture.start(files, { handler, runtime, environment });
   const request = invocation(options.event ?? {}, options.more);
   const result = await sandbox.invoke(request);
   await sandbox.drained();
@@ -106,9 +114,47 @@ describe('handlers', () => {
     expect(fixture.notes.filter((note) => note.includes('nodejs24.x runs on'))).toHaveLength(1);
   });
 
-  it('says that streaming is not there yet', async () => {
-    const { body } = await run(js('exports.handler = awslambda.streamifyResponse(async () => {});'));
-    expect(body['errorType']).toBe('Runtime.MalformedStreamingHandler');
+  it('answers with what a handler streams, and with the error in its middle', async () => {
+    const streaming = (body: string) =>
+      js(`exports.handler = awslambda.streamifyResponse(async (event, stream) => {${body}});`);
+    const { result } = await run(streaming(`stream.write('"a'); stream.write('b'); stream.end('c"');`));
+    expect(result).toMatchObject({ outcome: 'response', payload: Buffer.from('"abc"') });
+    const failed = await run(streaming("stream.write('a'); await null; throw new RangeError('late');"));
+    expect(failed).toMatchObject({ alive: true, body: { errorType: 'RangeError', errorMessage: 'late' } });
+  });
+
+  it('says once that callbacks are on their way out, unless told not to', async () => {
+    const files = js('exports.handler = (event, context, callback) => callback(null, 1);');
+    const { output } = await run(files);
+    expect(output.map((line) => line.split('\t').slice(1, 3))).toEqual([['undefined', 'WARN']]);
+    expect(output[0]).toContain('AWS Lambda plans to remove support for callback-based function handlers');
+    const quiet = await run(files, { environment: { AWS_LAMBDA_NODEJS_DISABLE_CALLBACK_WARNING: '1' } });
+    expect(quiet).toMatchObject({ body: 1, output: [] });
+  });
+
+  it('takes from Node.js 24 on what the handler returns, and gives it no way to call back', async () => {
+    const at24 = (code: string) => run(js(`exports.handler = ${code};`), { runtime: 'nodejs24.x' });
+    expect((await at24('() => "at once"')).body).toBe('at once');
+    const { body } = await at24('async (event, context) => Object.keys(context)');
+    expect(body).toContain('xRayTraceId');
+    for (const gone of ['succeed', 'fail', 'done', 'callbackWaitsForEmptyEventLoop']) expect(body).not.toContain(gone);
+    expect((await at24('async () => { throw new RangeError("r"); }')).body).toMatchObject({ errorType: 'RangeError' });
+  });
+
+  it('leaves to Node.js from 24 on what nobody caught, and what never settles', async () => {
+    const at24 = (code: string) => run(js(`exports.handler = ${code};`), { runtime: 'nodejs24.x' });
+    const rejected = await at24('() => new Promise(() => { Promise.reject(new Error("lost")); })');
+    expect(rejected).toMatchObject({ result: { fatal: true }, body: { errorType: 'Runtime.ExitError' } });
+    expect(rejected.output.join('\n')).toContain('Error: lost');
+    expect((await at24('async () => new Promise(() => {})')).body['errorType']).toBe('Runtime.ExitError');
+  });
+
+  it('honours a handler behind a getter, and a default export from Node.js 24 on', async () => {
+    const getter = "Object.defineProperty(exports, 'handler', { get: () => async () => 'got', enumerable: true });";
+    expect((await run(js(getter))).body).toBe('got');
+    const inDefault = { 'index.mjs': 'export default { handler: async () => "default" };' };
+    expect((await run(inDefault, { runtime: 'nodejs24.x' })).body).toBe('default');
+    expect((await run(inDefault)).body['errorType']).toBe('Runtime.HandlerNotFound');
   });
 });
 
@@ -205,7 +251,7 @@ describe('errors of the handler', () => {
       js("exports.handler = (e, c, cb) => { setTimeout(() => { throw new Error('up'); }, 5); };"),
     );
     expect(uncaught.body).toMatchObject({ errorType: 'Error', errorMessage: 'up' });
-    expect(uncaught.output[0]).toContain('ERROR\tUncaught Exception \t{');
+    expect(uncaught.output.at(-1)).toContain('ERROR\tUncaught Exception \t{');
   });
 
   it('reports an async handler whose promise never settles', async () => {
@@ -274,7 +320,8 @@ describe('functions that cannot start', () => {
     expect(result).toMatchObject({ outcome: 'error', errorType, fatal: true, timedOut: false });
     expect(body['errorType']).toBe(errorType);
     expect(body['errorMessage']).toMatch(message);
-    expect(alive).toBe(false);
+    // The environment is reset, and stays.
+    expect(alive).toBe(true);
     // As on AWS: once at the start, and once more inside the invocation.
     expect(inits.map(({ phase, status }) => `${phase} ${status}`)).toEqual(['init error', 'invoke error']);
     expect(output.filter((line) => line.includes('\tundefined\tERROR\tUncaught Exception \t{'))).toHaveLength(2);

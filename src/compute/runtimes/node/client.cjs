@@ -2,29 +2,38 @@
 /**
  * The Runtime API over one keep-alive connection. An answer and the request for the next event travel together, so that an invocation
  * costs one packet in and one out.
+ *
+ * Where the sandbox hands the connection down, open, as a file descriptor, the first event comes through plain reads and writes: Node's
+ * `net` takes longer to load than a small function takes to run, so it is loaded behind the first answer.
  */
-const net = require('node:net');
+const fs = require('node:fs');
+const { writeAll } = require('./write-all.cjs');
 
 const prefix = '/2018-06-01/runtime/';
 const separator = Buffer.from('\r\n\r\n');
+const readBytes = 64 * 1024;
 
 class RuntimeClient {
-  constructor(address) {
-    const colon = address.lastIndexOf(':');
+  /**
+   * `address` is host:port; `descriptor` an open connection to it, if there is one. `blocks`: an event is sure to come, so that the
+   * process may stand still for it, which is quicker than to be woken.
+   */
+  constructor(address, descriptor, blocks) {
     this.host = address;
+    this.descriptor = descriptor;
+    this.blocks = blocks;
     /** What to do with the answers to come, in order. */
     this.expected = [];
     this.chunks = [];
     this.have = 0;
     this.need = 0;
     this.message = undefined;
-    this.socket = net.connect({ host: address.slice(0, colon), port: Number(address.slice(colon + 1)), noDelay: true });
-    // Code that leaves nothing to wait for ends while it is loaded, and is not kept waiting by this.
-    this.socket.unref();
-    this.socket.on('data', (chunk) => this.read(chunk));
-    // Without the Runtime API there is nothing to live for.
-    this.socket.on('error', () => process.exit(1));
-    this.socket.on('close', () => process.exit(1));
+    /** Keeps the process alive though no answer is awaited. */
+    this.held = false;
+    /** A plain read of the descriptor is under way. */
+    this.reads = false;
+    this.socket = undefined;
+    if (descriptor === undefined) this.connect();
   }
 
   next(onEvent) {
@@ -41,12 +50,52 @@ class RuntimeClient {
     this.send(post + this.getNext(), [ignore, onEvent]);
   }
 
-  failLast(requestId, errorType, body, onSent) {
-    this.send(this.post(`invocation/${requestId}/error`, errorHeader(errorType), body), [onSent]);
+  /** Without asking for another event. */
+  failAlone(requestId, errorType, body, onAnswer) {
+    this.send(this.post(`invocation/${requestId}/error`, errorHeader(errorType), body), [onAnswer]);
   }
 
-  failInit(errorType, body, onSent) {
-    this.send(this.post('init/error', errorHeader(errorType), body), [onSent]);
+  failInit(errorType, body, onAnswer) {
+    this.send(this.post('init/error', errorHeader(errorType), body), [onAnswer]);
+  }
+
+  /** Begins an answer whose body follows in pieces, by `write`. */
+  beginResponse(requestId, headers, onAnswer) {
+    const head = `POST ${prefix}invocation/${requestId}/response HTTP/1.1\r\nHost: ${this.host}\r\n${headers}\r\n`;
+    this.send(head, [onAnswer]);
+  }
+
+  /** The callback comes when the pieces have been taken, which may wait for whoever reads them. */
+  write(pieces, callback) {
+    const { socket } = this;
+    socket.cork();
+    for (let index = 0; index < pieces.length - 1; index++) socket.write(pieces[index]);
+    socket.write(pieces[pieces.length - 1], callback);
+    socket.uncork();
+  }
+
+  /** Whether the process stays alive for the connection's sake while no answer is awaited. */
+  hold(held) {
+    this.held = held;
+    this.connect();
+    if (held) this.socket.ref();
+    else if (this.expected.length === 0) this.socket.unref();
+  }
+
+  connect() {
+    if (this.socket !== undefined) return;
+    const net = require('node:net');
+    const colon = this.host.lastIndexOf(':');
+    this.socket =
+      this.descriptor === undefined
+        ? net.connect({ host: this.host.slice(0, colon), port: Number(this.host.slice(colon + 1)), noDelay: true })
+        : new net.Socket({ fd: this.descriptor, readable: true, writable: true });
+    // Code that leaves nothing to wait for ends while it is loaded, and is not kept waiting by this.
+    if (this.expected.length === 0) this.socket.unref();
+    this.socket.on('data', (chunk) => this.read(chunk));
+    // Without the Runtime API there is nothing to live for.
+    this.socket.on('error', () => process.exit(1));
+    this.socket.on('close', () => process.exit(1));
   }
 
   getNext() {
@@ -61,9 +110,38 @@ class RuntimeClient {
 
   send(text, callbacks) {
     for (const callback of callbacks) this.expected.push(callback);
+    if (this.socket === undefined) {
+      writeAll(this.descriptor, Buffer.from(text));
+      if (callbacks.length === 1) this.readDescriptor();
+      else setImmediate(() => this.connect());
+      return;
+    }
     // While an answer is awaited, the connection keeps the process alive; while a handler works, it does not.
     this.socket.ref();
     this.socket.write(text);
+  }
+
+  /** Reads until what is awaited has come. */
+  readDescriptor() {
+    if (this.reads) return;
+    this.reads = true;
+    const buffer = Buffer.allocUnsafeSlow(readBytes);
+    const take = (error, length) => {
+      this.reads = false;
+      // A descriptor that does not block is not for plain reads.
+      if (error?.code === 'EAGAIN') return this.connect();
+      if (error || length === 0) process.exit(1);
+      this.read(buffer.subarray(0, length));
+      if (this.socket === undefined && this.expected.length === 1) this.readDescriptor();
+    };
+    if (!this.blocks) return fs.read(this.descriptor, buffer, 0, readBytes, null, take);
+    let length;
+    try {
+      length = fs.readSync(this.descriptor, buffer);
+    } catch (error) {
+      return take(error);
+    }
+    take(undefined, length);
   }
 
   read(chunk) {
@@ -87,7 +165,7 @@ class RuntimeClient {
       this.have -= need;
       this.chunks = this.have > 0 ? [bytes.subarray(need)] : [];
       const callback = this.expected.shift();
-      if (this.expected.length === 0) this.socket.unref();
+      if (this.expected.length === 0 && !this.held) this.socket?.unref();
       callback?.(message);
     }
   }
@@ -99,7 +177,11 @@ function ignore() {
 
 /** Error types become a header, so they are reduced to what a header can hold. */
 function errorHeader(errorType) {
-  return `Lambda-Runtime-Function-Error-Type: ${String(errorType).replace(/[^\x21-\x7e]/g, '_')}\r\n`;
+  return `Lambda-Runtime-Function-Error-Type: ${headerText(errorType)}\r\n`;
+}
+
+function headerText(text) {
+  return String(text).replace(/[^\x21-\x7e]/g, '_');
 }
 
 function parseHead(head) {
@@ -115,4 +197,4 @@ function parseHead(head) {
   return { status: Number(head.slice(9, 12)), headers };
 }
 
-module.exports = { RuntimeClient };
+module.exports = { RuntimeClient, headerText };

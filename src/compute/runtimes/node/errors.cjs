@@ -41,7 +41,11 @@ function invalidCallback() {
 function describeError(error) {
   try {
     if (looksLikeError(error)) {
-      return { errorType: error.name, errorMessage: error.message, trace: error.stack.split('\n') };
+      return {
+        errorType: withoutDelete(error.name),
+        errorMessage: withoutDelete(error.message),
+        trace: withoutDelete(error.stack).split('\n'),
+      };
     }
     return { errorType: typeof error, errorMessage: String(error), trace: [] };
   } catch {
@@ -49,8 +53,19 @@ function describeError(error) {
       errorType: 'handled',
       errorMessage:
         'callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack',
+      trace: [],
     };
   }
+}
+
+/** AWS's client writes this one control character so, everywhere in an error. */
+function withoutDelete(text) {
+  return text.replaceAll('\x7f', '%7F');
+}
+
+/** What is thrown need not be an error; the log shows it as one. */
+function intoError(value) {
+  return value instanceof Error ? value : new Error(value);
 }
 
 /** The text that goes to the log. */
@@ -73,16 +88,18 @@ function withEnumerableFields(error) {
 }
 
 function looksLikeError(value) {
-  return (
-    types.isNativeError(value) ||
-    (typeof value?.name === 'string' && typeof value.message === 'string' && typeof value.stack === 'string')
-  );
+  return types.isNativeError(value) || (isText(value?.name) && isText(value.message) && isText(value.stack));
+}
+
+function isText(value) {
+  return typeof value === 'string' && value !== '';
 }
 
 module.exports = {
   RuntimeError,
   describeError,
   formatError,
+  intoError,
   invalidCallback,
   nodeJsExit,
   unhandledRejection,

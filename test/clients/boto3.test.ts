@@ -8,6 +8,7 @@ const scripts: readonly (readonly [string, TestCloudOptions])[] = [
   ['sqs', {}],
   ['dynamodb', {}],
   ['functions', {}],
+  ['streaming', {}],
   ['signatures', { auth: 'signed' }],
   ['policies', { auth: 'enforced' }],
 ];

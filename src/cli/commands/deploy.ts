@@ -126,7 +126,7 @@ export async function deleteStack(terminal: Terminal, client: CloudClient, stack
   terminal.line(`deleted ${stack}`);
 }
 
-/** Where each API of a stack is reached from this machine, by a path that needs no name of its own. */
+/** Where each API and each function URL of a stack is reached from this machine, by a path that needs no name of its own. */
 async function endpointsOf(client: CloudClient, stack: string): Promise<Endpoint[]> {
   const { StackResources = [] } = await client.call('cloudformation', 'DescribeStackResources', { StackName: stack });
   const apis = StackResources.filter(({ ResourceType }) => ResourceType === 'AWS::ApiGatewayV2::Api');
@@ -140,6 +140,14 @@ async function endpointsOf(client: CloudClient, stack: string): Promise<Endpoint
         url: `${client.endpoint}/_aws/execute-api/${api.PhysicalResourceId}${suffix}`,
       });
     }
+  }
+  for (const url of StackResources.filter(({ ResourceType }) => ResourceType === 'AWS::Lambda::Url')) {
+    // The physical id is the function's ARN, which carries the alias.
+    const { FunctionUrl } = await client.call('lambda', 'GetFunctionUrlConfig', {
+      FunctionName: url.PhysicalResourceId!,
+    });
+    const [urlId] = new URL(FunctionUrl).hostname.split('.');
+    endpoints.push({ name: url.LogicalResourceId!, url: `${client.endpoint}/_aws/lambda-url/${urlId}/` });
   }
   return endpoints;
 }

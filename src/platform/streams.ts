@@ -1,16 +1,26 @@
-import type { Principal } from './context.ts';
+import type { Caller } from './context.ts';
 
-/** A change log in shards that pollers read in order: a table's stream, a data stream. The services that have such fill this contract. */
+/**
+ * A change log in shards that pollers read in order: a table's stream, a data stream. The services that have such fill this contract;
+ * `streams.suite.ts` holds its sentences as tests.
+ */
 export interface StreamReader {
-  /** The shards that can still be read, parents before children; undefined where there is no such stream. Throws AwsError. */
-  shards(streamArn: string, reader: Principal): Promise<readonly StreamShard[] | undefined>;
-  /** Records behind a position, oldest first, at most `limit` of them and 10 MB. Throws AwsError (throttled, expired, no permission). */
+  /**
+   * The shards that can still be read, parents before children; undefined where there is no such stream. Throws AwsError (throttled, no
+   * permission).
+   */
+  shards(streamArn: string, caller: Caller): Promise<readonly StreamShard[] | undefined>;
+  /**
+   * Records behind a position, oldest first, at most `limit` of them and 10 MB. LATEST gives no records, only the place to read on from. A
+   * position whose records have been trimmed reads on with the oldest there are. Throws AwsError (throttled, no permission, gone:
+   * ResourceNotFoundException).
+   */
   read(
     streamArn: string,
     shardId: string,
     position: StreamPosition,
     limit: number,
-    reader: Principal,
+    caller: Caller,
   ): Promise<StreamPage>;
   /** Calls back when records may have come: a hint, coalesced; polling is the truth. Returns what ends it. */
   watch(streamArn: string, onMore: () => void): () => void;
@@ -18,13 +28,13 @@ export interface StreamReader {
 
 export interface StreamShard {
   readonly shardId: string;
-  /** Its records come before those of this shard. */
-  readonly parentShardId?: string;
+  /** Their records come before those of this shard: none, one, or after a merge two. Some may have expired since. */
+  readonly parentShardIds: readonly string[];
   /** A closed shard gets no more records. */
   readonly closed: boolean;
 }
 
-/** Sequence numbers are decimal strings that grow within a shard. */
+/** Plain data, to be kept as JSON. Sequence numbers are decimal strings that grow within a shard. */
 export type StreamPosition =
   | { readonly at: 'TRIM_HORIZON' | 'LATEST' }
   | { readonly at: 'TIMESTAMP'; readonly epochMs: number }
@@ -32,7 +42,7 @@ export type StreamPosition =
 
 export interface StreamPage {
   readonly records: readonly StreamRecord[];
-  /** Where to read on. After LATEST on an empty page: a place from which nothing that comes later is missed. */
+  /** Where to read on: a lasting place, from which nothing that comes later is missed, also after LATEST and after an empty page. */
   readonly next: StreamPosition;
   /** A closed shard that has been read to its end. */
   readonly ended: boolean;
@@ -43,7 +53,10 @@ export interface StreamRecord {
   /** Records of one key stay in order, however many batches of a shard are under way at once. */
   readonly partitionKey: string;
   readonly approximateArrivalMs: number;
-  /** As an element of `Records` in a Lambda event, without `eventSourceARN`: that is the poller's to add. */
+  /**
+   * As an element of `Records` in a Lambda event, without `eventSourceARN` and, of Kinesis, `invokeIdentityArn`: those are the poller's to
+   * add.
+   */
   readonly event: Readonly<Record<string, unknown>>;
 }
 

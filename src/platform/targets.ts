@@ -50,6 +50,12 @@ export class Targets {
     this.#handlers.set(service, handler);
   }
 
+  /** Whether something here takes events for this ARN. */
+  takes(targetArn: string): boolean {
+    const arn = parseArn(targetArn);
+    return arn !== undefined && this.#handlers.has(arn.service);
+  }
+
   async deliver(delivery: Delivery): Promise<DeliveryOutcome> {
     const arn = parseArn(delivery.targetArn);
     const handler = arn === undefined ? undefined : this.#handlers.get(arn.service);

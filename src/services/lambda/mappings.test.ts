@@ -3,17 +3,23 @@ import {
   type CreateEventSourceMappingCommandInput,
   CreateFunctionCommand,
   DeleteEventSourceMappingCommand,
+  DeleteFunctionCommand,
   GetEventSourceMappingCommand,
   LambdaClient,
   ListEventSourceMappingsCommand,
+  ListTagsCommand,
+  PutFunctionConcurrencyCommand,
   UpdateEventSourceMappingCommand,
   waitUntilFunctionActiveV2,
 } from '@aws-sdk/client-lambda';
 import {
   CreateQueueCommand,
+  DeleteQueueCommand,
   GetQueueAttributesCommand,
+  ReceiveMessageCommand,
   SendMessageBatchCommand,
   SendMessageCommand,
+  SetQueueAttributesCommand,
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -37,6 +43,15 @@ beforeEach(async () => {
   FakeLogs.into(test.cloud.platform);
   client = new LambdaClient(test.clientConfig);
   sqs = new SQSClient(test.clientConfig);
+  await createWorker();
+  const created = await sqs.send(
+    new CreateQueueCommand({ QueueName: 'work', Attributes: { VisibilityTimeout: '30' } }),
+  );
+  url = created.QueueUrl!;
+});
+afterEach(() => test.close());
+
+async function createWorker(): Promise<void> {
   await client.send(
     new CreateFunctionCommand({
       FunctionName: 'worker',
@@ -51,12 +66,7 @@ beforeEach(async () => {
     { client, maxWaitTime: 10, minDelay: 0.01, maxDelay: 0.05 },
     { FunctionName: 'worker' },
   );
-  const created = await sqs.send(
-    new CreateQueueCommand({ QueueName: 'work', Attributes: { VisibilityTimeout: '30' } }),
-  );
-  url = created.QueueUrl!;
-});
-afterEach(() => test.close());
+}
 
 interface SqsEvent {
   readonly Records: readonly {
@@ -220,6 +230,160 @@ it('is disabled, enabled and deleted', async () => {
   await becomes(UUID, undefined);
 });
 
+it('is made disabled, and takes and shows every setting', async () => {
+  const { UUID, State } = await client.send(
+    new CreateEventSourceMappingCommand({
+      EventSourceArn: arn,
+      FunctionName: 'worker',
+      Enabled: false,
+      KMSKeyArn: `arn:aws:kms:us-east-1:${account}:key/k`,
+      MetricsConfig: { Metrics: ['EventCount'] },
+      ProvisionedPollerConfig: { MinimumPollers: 3 },
+      Tags: { team: 'x' },
+    }),
+  );
+  expect(State).toBe('Disabled');
+  const shown = () => client.send(new GetEventSourceMappingCommand({ UUID: UUID! }));
+  expect(await shown()).toMatchObject({
+    KMSKeyArn: `arn:aws:kms:us-east-1:${account}:key/k`,
+    MetricsConfig: { Metrics: ['EventCount'] },
+    ProvisionedPollerConfig: { MinimumPollers: 3, MaximumPollers: 200 },
+  });
+  await client.send(
+    new UpdateEventSourceMappingCommand({
+      UUID: UUID!,
+      BatchSize: 20,
+      MaximumBatchingWindowInSeconds: 2,
+      FilterCriteria: { Filters: [{ Pattern: '{"body":["a"]}' }] },
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      KMSKeyArn: '',
+      MetricsConfig: {},
+      ProvisionedPollerConfig: {},
+      ScalingConfig: { MaximumConcurrency: 4 },
+    }),
+  );
+  await becomes(UUID!, 'Disabled');
+  const { $metadata: _, LastModified: __, ...changed } = await shown();
+  expect(changed).toEqual({
+    UUID,
+    BatchSize: 20,
+    EventSourceArn: arn,
+    EventSourceMappingArn: `arn:aws:lambda:us-east-1:${account}:event-source-mapping:${UUID}`,
+    FilterCriteria: { Filters: [{ Pattern: '{"body":["a"]}' }] },
+    FunctionArn: `arn:aws:lambda:us-east-1:${account}:function:worker`,
+    FunctionResponseTypes: ['ReportBatchItemFailures'],
+    MaximumBatchingWindowInSeconds: 2,
+    ScalingConfig: { MaximumConcurrency: 4 },
+    State: 'Disabled',
+    StateTransitionReason: 'USER_INITIATED',
+  });
+  expect(await client.send(new ListTagsCommand({ Resource: changed.EventSourceMappingArn! }))).toMatchObject({
+    Tags: { team: 'x' },
+  });
+});
+
+it('retries a batch whose answer is malformed', async () => {
+  await map({ FunctionResponseTypes: ['ReportBatchItemFailures'] });
+  compute.functions.set('worker', () =>
+    compute.invocations.length === 1 ? { batchItemFailures: [{ itemIdentifier: 'of no message' }] } : {},
+  );
+  await send('again');
+  await until(() => compute.invocations.length === 1);
+  await test.clock.advance(31_000);
+  expect(bodies()).toEqual(['again', 'again']);
+  expect(await depth()).toEqual({ visible: 0, inFlight: 0 });
+});
+
+it('tries again within the visibility timeout where the function is throttled', async () => {
+  await client.send(new PutFunctionConcurrencyCommand({ FunctionName: 'worker', ReservedConcurrentExecutions: 0 }));
+  await map();
+  await send('patient');
+  await until(async () => (await depth()).inFlight === 1);
+  await test.clock.advance(5_000);
+  expect(compute.invocations).toEqual([]);
+  await client.send(new PutFunctionConcurrencyCommand({ FunctionName: 'worker', ReservedConcurrentExecutions: 1 }));
+  await test.clock.advance(15_000);
+  expect(bodies()).toEqual(['patient']);
+  expect(events()[0]!.Records[0]!.attributes['ApproximateReceiveCount']).toBe('1');
+  expect(await depth()).toEqual({ visible: 0, inFlight: 0 });
+});
+
+it('makes no event longer than an invocation takes', async () => {
+  for (let n = 0; n < 8; n++) await send(`${n}${'x'.repeat(1_000_000)}`);
+  await map({ MaximumBatchingWindowInSeconds: 5 });
+  await test.clock.advance(30_000);
+  expect(new Set(bodies().map((body) => body[0])).size).toBe(8);
+  expect(compute.invocations.length).toBeLessThanOrEqual(3);
+  for (const event of events()) expect(JSON.stringify(event).length).toBeLessThanOrEqual(6_291_456);
+  expect(await depth()).toEqual({ visible: 0, inFlight: 0 });
+});
+
+it('waits for a queue and for a function that are gone', async () => {
+  const UUID = await map();
+  await sqs.send(new DeleteQueueCommand({ QueueUrl: url }));
+  await test.clock.advance(120_000);
+  expect(await client.send(new GetEventSourceMappingCommand({ UUID }))).toMatchObject({ State: 'Enabled' });
+  await sqs.send(new CreateQueueCommand({ QueueName: 'work' }));
+  await client.send(new DeleteFunctionCommand({ FunctionName: 'worker' }));
+  await send('kept');
+  await test.clock.advance(120_000);
+  // As recorded on AWS: test_event_source_mapping_lifecycle_delete_function.
+  expect(await client.send(new GetEventSourceMappingCommand({ UUID }))).toMatchObject({ State: 'Enabled' });
+  expect(compute.invocations).toEqual([]);
+  await createWorker();
+  await test.clock.advance(120_000);
+  expect(bodies()).toEqual(['kept']);
+  await client.send(new DeleteFunctionCommand({ FunctionName: 'worker' }));
+  await client.send(new DeleteEventSourceMappingCommand({ UUID }));
+  await becomes(UUID, undefined);
+});
+
+it('ends a loop through the queue, whose message goes the way of those that fail', async () => {
+  const letters = await sqs.send(new CreateQueueCommand({ QueueName: 'letters' }));
+  await sqs.send(
+    new SetQueueAttributesCommand({
+      QueueUrl: url,
+      Attributes: {
+        RedrivePolicy: JSON.stringify({
+          deadLetterTargetArn: `arn:aws:sqs:us-east-1:${account}:letters`,
+          maxReceiveCount: 1,
+        }),
+      },
+    }),
+  );
+  await map();
+  compute.functions.set('worker', async (_event, { invocation }) => {
+    const AWSTraceHeader = { DataType: 'String', StringValue: invocation.traceHeader };
+    await sqs.send(
+      new SendMessageCommand({ QueueUrl: url, MessageBody: 'on', MessageSystemAttributes: { AWSTraceHeader } }),
+    );
+  });
+  await send('first');
+  await until(async () => compute.invocations.length === 16 && (await depth()).inFlight === 1);
+  await test.clock.advance(60_000);
+  expect(compute.invocations).toHaveLength(16);
+  const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl: letters.QueueUrl! }));
+  expect(Messages).toMatchObject([{ Body: 'on' }]);
+});
+
+it('is listed by pages, by queue and by function', async () => {
+  const made: string[] = [];
+  for (let n = 0; n < 3; n++) {
+    await sqs.send(new CreateQueueCommand({ QueueName: `work-${n}` }));
+    made.push(await map({ EventSourceArn: `${arn}-${n}` }));
+  }
+  const seen: string[] = [];
+  let Marker: string | undefined;
+  do {
+    const page = await client.send(new ListEventSourceMappingsCommand({ FunctionName: 'worker', MaxItems: 2, Marker }));
+    seen.push(...page.EventSourceMappings!.map(({ UUID }) => UUID!));
+    Marker = page.NextMarker;
+  } while (Marker !== undefined);
+  expect(seen.sort()).toEqual(made.sort());
+  const one = await client.send(new ListEventSourceMappingsCommand({ EventSourceArn: `${arn}-1` }));
+  expect(one.EventSourceMappings).toHaveLength(1);
+});
+
 it('lets virtual time pass while it waits', async () => {
   await map();
   const before = test.clock.now();
@@ -238,6 +402,15 @@ it.each([
   [
     { DestinationConfig: { OnFailure: { Destination: arn } } },
     'Unsupported DestinationConfig parameter for given event source mapping type.',
+  ],
+  [{ StartingPosition: 'LATEST' as const }, 'Unsupported StartingPosition parameter'],
+  [{ LoggingConfig: { SystemLogLevel: 'INFO' as const } }, 'Unsupported LoggingConfig parameter'],
+  [{ MetricsConfig: { Metrics: ['KafkaMetrics' as const] } }, 'Unsupported MetricsConfig parameter'],
+  [{ ProvisionedPollerConfig: { MinimumPollers: 1 } }, 'must be at least 2'],
+  [{ ProvisionedPollerConfig: { MinimumPollers: 9, MaximumPollers: 8 } }, 'must be less than or equal to'],
+  [
+    { ProvisionedPollerConfig: { MinimumPollers: 2 }, ScalingConfig: { MaximumConcurrency: 2 } },
+    'cannot be used together',
   ],
 ])('refuses bad settings %#', async (more, words) => {
   await expect(

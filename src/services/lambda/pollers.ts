@@ -1,11 +1,13 @@
 import type { Timer } from '../../kernel/clock/contract.ts';
 import type { Platform } from '../../platform/service.ts';
 import type { Directory } from './directory.ts';
+import { sendDiscardedBatches } from './discarded-batches.ts';
 import type { Invoker } from './invoker.ts';
 import { SqsPoller } from './sqs-poller.ts';
 import { keys, type MappingRecord, readAll } from './state.ts';
+import { findShards, StreamPoller } from './stream-poller.ts';
 
-/** What works on one event source mapping. A stream's poller will be another. */
+/** What works on one event source mapping. */
 export interface Poller {
   /** Takes new settings over; the batches under way keep theirs. */
   update(mapping: MappingRecord): void;
@@ -36,6 +38,7 @@ export class Pollers {
 
   async start(): Promise<void> {
     const { store } = this.#platform;
+    sendDiscardedBatches(this.#platform);
     this.#unwatch = store.watch(keys.allMappings, () => void this.refresh());
     await this.refresh();
     if (store.shared) this.#armRefresh();
@@ -45,6 +48,17 @@ export class Pollers {
   refresh(): Promise<void> {
     this.#refreshing = this.#refreshing.then(() => this.#readMappings()).catch((error) => this.#reportFailure(error));
     return this.#refreshing;
+  }
+
+  /** Fixes where a stream's mapping begins, before it counts as enabled: what comes later is not missed. */
+  async prepare(mapping: MappingRecord): Promise<void> {
+    if (mapping.stream === undefined) return;
+    try {
+      await findShards(this.#platform, this.#directory, mapping);
+    } catch (error) {
+      // The poller tries again.
+      this.#reportFailure(error, 'the shards of an event source mapping could not be read');
+    }
   }
 
   /** Ends the poller of a mapping; resolves when its batches are over. */
@@ -78,7 +92,10 @@ export class Pollers {
   }
 
   #create(mapping: MappingRecord): Poller {
-    const poller = new SqsPoller(this.#platform, this.#directory, this.#invoker, mapping);
+    const poller =
+      mapping.stream === undefined
+        ? new SqsPoller(this.#platform, this.#directory, this.#invoker, mapping)
+        : new StreamPoller(this.#platform, this.#directory, this.#invoker, mapping);
     poller.start();
     return poller;
   }
@@ -103,9 +120,9 @@ export class Pollers {
     });
   }
 
-  #reportFailure(error: unknown): void {
+  #reportFailure(error: unknown, what = 'the event source mappings could not be read'): void {
     if (this.#closed) return;
-    this.#platform.log.error('the event source mappings could not be read', { problem: String(error) });
+    this.#platform.log.error(what, { problem: String(error) });
   }
 }
 

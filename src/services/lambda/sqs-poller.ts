@@ -1,64 +1,74 @@
-import { parseArn } from '../../platform/arn.ts';
-import type { Caller } from '../../platform/context.ts';
 import type { Platform } from '../../platform/service.ts';
 import { AwsError } from '../../wire/errors.ts';
 import type { Message } from '../../wire/types/sqs.ts';
 import type { Directory } from './directory.ts';
 import type { Invoker } from './invoker.ts';
-import { lambdaLimits } from './limits.ts';
-import { roleCaller } from './principals.ts';
-import { type EventPattern, parsePattern } from './rules/event-pattern.ts';
+import { type EventPattern, patternsOf } from './rules/event-pattern.ts';
 import {
-  batchVerdict,
+  groupOf,
   initialScaling,
+  isFifo,
+  mostBatchBytes,
   nextScaling,
-  receiveVisibilitySeconds,
+  packed,
+  type QueuedRecord,
+  queuedRecord,
   type Scaling,
+  type ScalingBounds,
+  scalingBounds,
   sqsRecord,
+  succeededMessages,
   wantedMessage,
 } from './rules/sqs-batches.ts';
+import { type Hiding, SqsQueue } from './sqs-queue.ts';
 import type { MappingRecord } from './state.ts';
 
 const longPollSeconds = 20;
 const messagesPerCall = 10;
 const firstBackoffMs = 1_000;
 const longestBackoffMs = 30_000;
-const deleteAttempts = 4;
-const deleteBackoffMs = 200;
-/** The queue's own visibility timeout is asked for again after this. */
-const visibilityTrustedMs = 60_000;
-/** Room for the envelope around the records. */
-const envelopeBytes = 64;
-const sessionName = 'lambda-event-source';
 
-interface Batch {
-  readonly messages: Message[];
-  bytes: number;
+/** Messages received together. */
+interface Received {
+  readonly records: readonly QueuedRecord[];
+  /** When they show again, unless they are deleted. */
+  readonly hidden: Hidden;
 }
 
-/** Polls one queue for one function. An idle poller waits in a long poll, which is no work: virtual time may pass. */
+interface Hidden extends Hiding {
+  readonly untilMs: number;
+}
+
+/**
+ * Polls one queue for one function. An idle poller waits in a long poll, which is no work: virtual time may pass. Of a FIFO queue each receive
+ * is a batch of its own: SQS hands out no more of its groups until it is deleted or shows again.
+ */
 export class SqsPoller {
   readonly #platform: Platform;
-  readonly #directory: Directory;
   readonly #invoker: Invoker;
+  readonly #queue: SqsQueue;
   #mapping: MappingRecord;
   #filters: readonly EventPattern[];
+  #bounds: ScalingBounds;
   #scaling: Scaling;
   #stopped = false;
-  #queueUrl: string | undefined;
-  #visibility: { readonly seconds: number; readonly readAtMs: number } | undefined;
   readonly #underway = new Set<Promise<void>>();
+  /** The FIFO groups of the batches under way. */
+  readonly #groups = new Set<string>();
+  /** Received, and too much for the batch that it came with. */
+  #carried: Received | undefined;
   /** Called when a batch ends or the poller stops. */
   #wake: (() => void) | undefined;
   readonly #stopWaits = new AbortController();
 
   constructor(platform: Platform, directory: Directory, invoker: Invoker, mapping: MappingRecord) {
     this.#platform = platform;
-    this.#directory = directory;
     this.#invoker = invoker;
     this.#mapping = mapping;
-    this.#filters = patternsOf(mapping);
-    this.#scaling = initialScaling(mapping.maximumConcurrency, platform.clock.now());
+    this.#queue = new SqsQueue(platform, directory, () => this.#mapping);
+    this.#filters = patternsOf(mapping.filters);
+    this.#bounds = scalingBounds(mapping);
+    this.#scaling = initialScaling(this.#bounds, platform.clock.now());
   }
 
   start(): void {
@@ -67,9 +77,13 @@ export class SqsPoller {
 
   update(mapping: MappingRecord): void {
     this.#mapping = mapping;
-    this.#filters = patternsOf(mapping);
-    const most = mapping.maximumConcurrency;
-    if (most !== undefined && this.#scaling.concurrency > most) this.#scaling = { ...this.#scaling, concurrency: most };
+    this.#filters = patternsOf(mapping.filters);
+    const before = this.#bounds;
+    const { start, ceiling } = (this.#bounds = scalingBounds(mapping));
+    // Every mapping is told when any has changed: what this one has come to stays.
+    if (start === before.start && ceiling === before.ceiling) return;
+    this.#scaling = { ...this.#scaling, concurrency: Math.min(ceiling, Math.max(start, this.#scaling.concurrency)) };
+    this.#wake?.();
   }
 
   /**
@@ -87,21 +101,24 @@ export class SqsPoller {
     for (let failures = 0; !this.#stopped; ) {
       try {
         await this.#waitForRoom();
-        if (this.#stopped) return;
-        const batch = await this.#collect();
+        if (this.#stopped) break;
+        const received = await this.#collect();
         failures = 0;
-        if (this.#stopped) return await this.#giveBack(batch.messages);
-        if (batch.messages.length > 0) this.#process(batch);
+        if (this.#stopped) {
+          await this.#queue.giveBack(messagesOf(received.records));
+          break;
+        }
+        if (received.records.length > 0) this.#process(received);
         else this.#scale('empty');
       } catch (error) {
-        if (this.#stopped) return;
+        if (this.#stopped) break;
         failures++;
-        const waitMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(failures - 1, 10));
         this.#reportFailure(error, failures);
-        this.#queueUrl = undefined;
-        await this.#pause(waitMs);
+        this.#queue.forget();
+        await this.#pause(backoffMs(failures));
       }
     }
+    await this.#queue.giveBack(messagesOf(this.#carried?.records ?? [])).catch(() => {});
   }
 
   async #waitForRoom(): Promise<void> {
@@ -114,179 +131,129 @@ export class SqsPoller {
     }
   }
 
-  #scale(seen: 'saturated' | 'empty' | 'throttled'): void {
-    const { maximumConcurrency } = this.#mapping;
-    this.#scaling = nextScaling(this.#scaling, seen, maximumConcurrency, this.#platform.clock.now());
+  #scale(seen: Parameters<typeof nextScaling>[1]): void {
+    this.#scaling = nextScaling(this.#scaling, seen, this.#bounds, this.#platform.clock.now());
   }
 
   /** Messages until the batch is full, its window is over or its event would be too long. Those not wanted are deleted. */
-  async #collect(): Promise<Batch> {
+  async #collect(): Promise<Received> {
     const { clock } = this.#platform;
     const { batchSize, windowSeconds } = this.#mapping;
-    const batch: Batch = { messages: [], bytes: envelopeBytes };
-    const first = await this.#receive(Math.min(messagesPerCall, batchSize), longPollSeconds);
-    await this.#add(batch, first);
-    if (first.length === 0 || windowSeconds === 0) return batch;
+    let batch = this.#carried ?? (await this.#receive(batchSize, longPollSeconds));
+    this.#carried = undefined;
+    if (batch.records.length === 0 || isFifo(this.#mapping.sourceArn)) return batch;
     const endMs = clock.now() + windowSeconds * 1_000;
-    while (batch.messages.length < batchSize && !this.#stopped) {
+    while (batch.records.length < batchSize && bytesOf(batch.records) < mostBatchBytes && !this.#stopped) {
       const leftMs = endMs - clock.now();
       if (leftMs <= 0) break;
-      if (batch.bytes > lambdaLimits.syncRequestBytes.value - largestRecordBytes) break;
       // A long poll counts whole seconds: the last one may go a little beyond the window.
       const waitSeconds = Math.min(longPollSeconds, Math.ceil(leftMs / 1_000));
-      const room = Math.min(messagesPerCall, batchSize - batch.messages.length);
-      await this.#add(batch, await this.#receive(room, waitSeconds));
+      const more = await this.#receive(batchSize - batch.records.length, waitSeconds);
+      batch = { records: [...batch.records, ...more.records], hidden: batch.hidden };
     }
-    return batch;
+    const [first = [], ...others] = packed(batch.records, batchSize);
+    if (others.length > 0) this.#carried = { records: others.flat(), hidden: batch.hidden };
+    return { records: first, hidden: batch.hidden };
   }
 
-  async #add(batch: Batch, received: readonly Message[]): Promise<void> {
+  async #receive(count: number, waitSeconds: number): Promise<Received> {
+    const { messages, hiding } = await this.#queue.receive(Math.min(messagesPerCall, count), waitSeconds);
+    const { sourceArn, region } = this.#mapping;
+    const wanted: QueuedRecord[] = [];
     const unwanted: Message[] = [];
-    for (const message of received) {
-      if (this.#filters.length > 0 && !wantedMessage(this.#filters, message.Body ?? '')) unwanted.push(message);
-      else {
-        batch.messages.push(message);
-        batch.bytes += 2 * Buffer.byteLength(message.Body ?? '') + 1_024;
-      }
+    for (const message of messages) {
+      const record = sqsRecord(message, sourceArn, region);
+      if (wantedMessage(this.#filters, record)) wanted.push(queuedRecord(message, record));
+      else unwanted.push(message);
     }
-    if (unwanted.length > 0) await this.#delete(unwanted);
+    await this.#queue.delete(unwanted);
+    const untilMs = this.#platform.clock.now() + hiding.seconds * 1_000;
+    return { records: wanted, hidden: { ...hiding, untilMs } };
   }
 
-  async #receive(count: number, waitSeconds: number): Promise<readonly Message[]> {
-    const caller = await this.#caller();
-    const queueUrl = await this.#url(caller);
-    const visibility = await this.#visibilitySeconds(caller, queueUrl);
-    const { Messages = [] } = await this.#platform.bus.call(caller, 'sqs', 'ReceiveMessage', {
-      QueueUrl: queueUrl,
-      MaxNumberOfMessages: count,
-      WaitTimeSeconds: waitSeconds,
-      MessageSystemAttributeNames: ['All'],
-      MessageAttributeNames: ['All'],
-      ...(visibility === undefined ? {} : { VisibilityTimeout: visibility }),
-    });
-    return Messages;
-  }
-
-  async #giveBack(messages: readonly Message[]): Promise<void> {
-    if (messages.length === 0) return;
-    const caller = await this.#caller();
-    const QueueUrl = await this.#url(caller);
-    for (let start = 0; start < messages.length; start += messagesPerCall) {
-      const Entries = messages.slice(start, start + messagesPerCall).map(({ ReceiptHandle }, index) => ({
-        Id: String(index),
-        ReceiptHandle: ReceiptHandle!,
-        VisibilityTimeout: 0,
-      }));
-      await this.#platform.bus.call(caller, 'sqs', 'ChangeMessageVisibilityBatch', { QueueUrl, Entries });
-    }
-  }
-
-  #process(batch: Batch): void {
-    const endBusy = this.#platform.clock.busy();
-    const run = this.#invoke(batch.messages)
+  #process(received: Received): void {
+    const fifo = isFifo(this.#mapping.sourceArn);
+    const run = (fifo ? this.#invokeInOrder(received) : this.#invoke(received.records, received.hidden).then(() => {}))
       .catch((error) => this.#reportFailure(error, 1))
       .finally(() => {
         this.#underway.delete(run);
-        endBusy();
         this.#wake?.();
       });
     this.#underway.add(run);
   }
 
-  /** Nothing is deleted of a batch that failed: its messages come back when the queue's visibility timeout is over. */
-  async #invoke(messages: readonly Message[]): Promise<void> {
+  /**
+   * A receive of a FIFO queue: in one batch, or, where that is too long, in several one after the other. A group that failed is left for
+   * later, as is one whose former messages are still at work (they have shown again too soon).
+   */
+  async #invokeInOrder({ records, hidden }: Received): Promise<void> {
+    const free = records.filter(({ message }) => !this.#groups.has(groupOf(message) ?? ''));
+    const own = new Set(free.map(({ message }) => groupOf(message) ?? ''));
+    for (const group of own) this.#groups.add(group);
+    try {
+      const blocked = new Set<string | undefined>();
+      for (const batch of packed(free, this.#mapping.batchSize)) {
+        const open = batch.filter(({ message }) => !blocked.has(groupOf(message)));
+        if (open.length === 0) continue;
+        const deleted = new Set(await this.#invoke(open, hidden));
+        for (const { message } of open) if (!deleted.has(message)) blocked.add(groupOf(message));
+      }
+    } finally {
+      for (const group of own) this.#groups.delete(group);
+    }
+  }
+
+  /**
+   * Nothing is deleted of a batch that failed: its messages come back when they show again. A batch that found no capacity is tried again
+   * while they are hidden. Returns what was deleted.
+   */
+  async #invoke(records: readonly QueuedRecord[], hidden: Hidden): Promise<readonly Message[]> {
+    const { clock } = this.#platform;
+    for (let refusals = 1; ; refusals++) {
+      const done = await this.#attempt(records);
+      if (done !== 'throttled') return done;
+      this.#scale('throttled');
+      const waitMs = backoffMs(refusals);
+      // The next attempt must be over before another may receive the messages.
+      if (this.#stopped || clock.now() + waitMs + hidden.timeoutSeconds * 1_000 > hidden.untilMs) return [];
+      await this.#pause(waitMs);
+    }
+  }
+
+  /** Invokes, and deletes what was processed. */
+  async #attempt(records: readonly QueuedRecord[]): Promise<readonly Message[] | 'throttled'> {
     const mapping = this.#mapping;
-    const { random, tracer } = this.#platform;
-    const records = messages.map((message) => sqsRecord(message, mapping.sourceArn, mapping.region));
+    const { clock, random, tracer } = this.#platform;
+    const busy = clock.busy();
     const span = tracer.start('lambda.sqs-batch');
     try {
       const resolved = await this.#invoker.resolve(mapping, mapping.functionName, mapping.qualifier);
       const done = await this.#invoker.execute(resolved, {
         requestId: random.uuid(),
-        payload: Buffer.from(JSON.stringify({ Records: records }), 'utf8'),
-        traceHeader: this.#invoker.traceHeader(span),
+        payload: Buffer.from(`{"Records":[${records.map(({ text }) => text).join(',')}]}`, 'utf8'),
+        // A message that a function sent carries on where that stood: so loops are found.
+        traceHeader: this.#invoker.traceHeader(
+          span,
+          ...records.map(({ message }) => message.Attributes?.AWSTraceHeader),
+        ),
       });
       span.end(done.functionError);
-      if (done.functionError !== undefined) return;
-      await this.#delete(succeeded(mapping, messages, done.payload));
+      if (done.functionError !== undefined) {
+        this.#scale('failed');
+        return [];
+      }
+      const succeeded = succeededMessages(mapping, messagesOf(records), done.payload.toString('utf8'));
+      await this.#queue.delete(succeeded);
+      return succeeded;
     } catch (error) {
       span.end(error instanceof AwsError ? error.code : 'InternalFailure');
       if (!(error instanceof AwsError)) throw error;
-      if (error.status === 429) this.#scale('throttled');
-      else this.#reportFailure(error, 1);
+      if (error.status === 429) return 'throttled';
+      this.#reportFailure(error, 1);
+      return [];
+    } finally {
+      busy();
     }
-  }
-
-  async #delete(messages: readonly Message[]): Promise<void> {
-    const caller = await this.#caller();
-    const queueUrl = await this.#url(caller);
-    for (let start = 0; start < messages.length; start += messagesPerCall) {
-      await this.#deleteSome(caller, queueUrl, messages.slice(start, start + messagesPerCall));
-    }
-  }
-
-  async #deleteSome(caller: Caller, QueueUrl: string, messages: readonly Message[]): Promise<void> {
-    let left = messages;
-    for (let attempt = 1; left.length > 0; attempt++) {
-      const Entries = left.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle: ReceiptHandle! }));
-      let problem: unknown;
-      try {
-        const answer = await this.#platform.bus.call(caller, 'sqs', 'DeleteMessageBatch', { QueueUrl, Entries });
-        const failed = new Set((answer.Failed ?? []).map(({ Id }) => Id));
-        left = left.filter((_, index) => failed.has(String(index)));
-        problem = answer.Failed?.[0]?.Message;
-      } catch (error) {
-        problem = error;
-      }
-      if (left.length === 0) return;
-      if (attempt === deleteAttempts) {
-        // They will come again: delivery is at least once.
-        this.#platform.log.error('messages that were processed could not be deleted', {
-          queue: this.#mapping.sourceArn,
-          messages: left.length,
-          problem: String(problem),
-        });
-        return;
-      }
-      await this.#platform.clock.sleep(deleteBackoffMs * 2 ** attempt);
-    }
-  }
-
-  /** The function's role, read with the function: it may change. */
-  async #caller(): Promise<Caller> {
-    const { functionName } = this.#mapping;
-    const entry = await this.#directory.find(this.#mapping, functionName);
-    if (entry === undefined)
-      throw new AwsError('ResourceNotFoundException', `the function ${functionName} of the mapping does not exist`);
-    return roleCaller(entry.record.latest.role, sessionName, this.#mapping);
-  }
-
-  async #url(caller: Caller): Promise<string> {
-    if (this.#queueUrl !== undefined) return this.#queueUrl;
-    const arn = parseArn(this.#mapping.sourceArn)!;
-    const { QueueUrl } = await this.#platform.bus.call(caller, 'sqs', 'GetQueueUrl', {
-      QueueName: arn.resource,
-      QueueOwnerAWSAccountId: arn.account,
-    });
-    this.#queueUrl = QueueUrl!;
-    return this.#queueUrl;
-  }
-
-  /** What to receive with, where a window needs more than the queue's own; undefined: the queue's own. */
-  async #visibilitySeconds(caller: Caller, QueueUrl: string): Promise<number | undefined> {
-    const { windowSeconds, functionName } = this.#mapping;
-    if (windowSeconds === 0) return undefined;
-    const nowMs = this.#platform.clock.now();
-    if (this.#visibility === undefined || nowMs - this.#visibility.readAtMs > visibilityTrustedMs) {
-      const { Attributes } = await this.#platform.bus.call(caller, 'sqs', 'GetQueueAttributes', {
-        QueueUrl,
-        AttributeNames: ['VisibilityTimeout'],
-      });
-      this.#visibility = { seconds: Number(Attributes?.VisibilityTimeout ?? 30), readAtMs: nowMs };
-    }
-    const entry = await this.#directory.find(this.#mapping, functionName);
-    const timeoutSeconds = entry?.record.latest.timeoutSeconds ?? 3;
-    return receiveVisibilitySeconds(windowSeconds, timeoutSeconds, this.#visibility.seconds);
   }
 
   async #pause(waitMs: number): Promise<void> {
@@ -305,18 +272,14 @@ export class SqsPoller {
   }
 }
 
-/** A message has 1 MiB at most; its record escapes and names things. */
-const largestRecordBytes = 2 * 1_048_576;
-
-function patternsOf(mapping: MappingRecord): readonly EventPattern[] {
-  return mapping.filters.map((text) => parsePattern(text)).filter((pattern) => pattern !== undefined);
+function backoffMs(failures: number): number {
+  return Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(failures - 1, 10));
 }
 
-function succeeded(mapping: MappingRecord, messages: readonly Message[], payload: Buffer): readonly Message[] {
-  if (!mapping.responseTypes.includes('ReportBatchItemFailures')) return messages;
-  const ids = new Set(messages.map(({ MessageId }) => MessageId!));
-  const { failed } = batchVerdict(payload.toString('utf8'), ids);
-  if (failed === 'none') return messages;
-  if (failed === 'all') return [];
-  return messages.filter(({ MessageId }) => !failed.has(MessageId!));
+function messagesOf(records: readonly QueuedRecord[]): readonly Message[] {
+  return records.map(({ message }) => message);
+}
+
+function bytesOf(records: readonly QueuedRecord[]): number {
+  return records.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -1,11 +1,17 @@
-import type { Commit } from '../../../kernel/store/contract.ts';
+import type { Commit, Store } from '../../../kernel/store/contract.ts';
 import { parseArn } from '../../../platform/arn.ts';
 import type { Handlers } from '../../../platform/service.ts';
 import { AwsError } from '../../../wire/errors.ts';
 import type { EventSourceMappingConfiguration } from '../../../wire/types/lambda.ts';
 import type { Engine } from '../engine.ts';
 import { roleCaller } from '../principals.ts';
-import { describeMapping, sourceKind, sqsSettings } from '../rules/mappings.ts';
+import {
+  describeMapping,
+  type MappingSettings,
+  mappingSettings,
+  type SourceKind,
+  sourceKind,
+} from '../rules/mappings.ts';
 import { conflict, functionArn, invalidParameter, notFound, parseFunctionName } from '../rules/names.ts';
 import {
   encode,
@@ -22,6 +28,9 @@ import { transact } from '../transaction.ts';
 import { paged, placeOf, qualifiedVersion } from './support.ts';
 import { checkTags } from './tags.ts';
 
+/** A page has this many at most, whatever is asked for. */
+const mostListed = 100;
+
 type MappingOperations =
   | 'CreateEventSourceMapping'
   | 'GetEventSourceMapping'
@@ -29,22 +38,22 @@ type MappingOperations =
   | 'DeleteEventSourceMapping'
   | 'ListEventSourceMappings';
 
-/** Wording: LocalStack's recorded AWS responses (test_lambda_integration_sqs.snapshot.json, test_event_source_mapping_exceptions). */
+/** Wording: LocalStack's recorded AWS responses (test_lambda_api.snapshot.json, TestLambdaEventSourceMappings; and those of the sources). */
 export function mappingOperations(engine: Engine): Pick<Handlers<'lambda'>, MappingOperations> {
   const { store, random, clock } = engine.platform;
   return {
     async CreateEventSourceMapping(context, input) {
       const place = placeOf(context);
-      sourceKind(input.EventSourceArn);
+      const kind = sourceKind(input);
       const sourceArn = input.EventSourceArn!;
       checkTags(input.Tags ?? {});
       const { name, qualifier } = parseFunctionName(input.FunctionName, undefined, place);
-      const settings = sqsSettings(input, sourceArn, undefined);
+      const settings = mappingSettings(kind, input, sourceArn, undefined);
+      checkBuilt(engine, kind, settings);
       const version = await targetVersion(engine, place, name, qualifier);
-      await checkQueue(engine, place, sourceArn, version);
+      await checkSource(engine, place, kind, sourceArn, version);
       const enabled = input.Enabled ?? true;
       const arn = functionArn(place, name, qualifier);
-      const { maximumConcurrency, ...others } = settings;
       const record: MappingRecord = {
         ...place,
         uuid: random.uuid(),
@@ -52,27 +61,23 @@ export function mappingOperations(engine: Engine): Pick<Handlers<'lambda'>, Mapp
         ...(qualifier === undefined ? {} : { qualifier }),
         functionArn: arn,
         sourceArn,
-        ...others,
-        ...(maximumConcurrency === undefined ? {} : { maximumConcurrency }),
+        ...settings,
         tags: input.Tags ?? {},
-        state: 'Creating',
+        state: enabled ? 'Creating' : 'Disabled',
         enabled,
         lastModifiedMs: clock.now(),
       };
       await transact(store, async () => {
         const pair = keys.mappingPair(place, sourceArn, arn);
         const existing = await read<{ uuid: string }>(store, pair);
-        if (existing !== undefined)
-          throw conflict(
-            `An event source mapping with SQS arn (" ${sourceArn} ") and function (" ${name} ") already exists. Please update or delete the existing mapping with UUID ${existing.record.uuid}`,
-          );
+        if (existing !== undefined) throw alreadyMapped(kind, sourceArn, name, existing.record.uuid);
         const commit: Commit = {
           checks: [{ key: pair, version: null }],
           set: [
             { key: keys.mapping(place, record.uuid), value: encode(record) },
             { key: pair, value: encode({ uuid: record.uuid }) },
           ],
-          schedule: [engine.lifecycle.mappingJob(place, record.uuid)],
+          schedule: enabled ? [engine.lifecycle.mappingJob(place, record.uuid)] : [],
         };
         return { commit, result: undefined };
       });
@@ -82,7 +87,7 @@ export function mappingOperations(engine: Engine): Pick<Handlers<'lambda'>, Mapp
     async GetEventSourceMapping(context, input) {
       const stored = await read<MappingRecord>(store, keys.mapping(placeOf(context), input.UUID));
       if (stored === undefined) throw noMapping();
-      return describeMapping(stored.record);
+      return described(store, stored.record);
     },
 
     async UpdateEventSourceMapping(context, input) {
@@ -93,18 +98,20 @@ export function mappingOperations(engine: Engine): Pick<Handlers<'lambda'>, Mapp
             ? { name: before.functionName, qualifier: before.qualifier }
             : parseFunctionName(input.FunctionName, undefined, place);
         const version = await targetVersion(engine, place, name, qualifier);
-        const settings = sqsSettings(input, before.sourceArn, {
-          ...before,
-          maximumConcurrency: before.maximumConcurrency,
-        });
-        await checkQueue(engine, place, before.sourceArn, version);
+        const kind = sourceKind({ EventSourceArn: before.sourceArn, FunctionName: name });
+        const settings = mappingSettings(kind, input, before.sourceArn, before);
+        checkBuilt(engine, kind, settings);
+        await checkSource(engine, place, kind, before.sourceArn, version);
         const enabled = input.Enabled ?? before.enabled;
-        const { maximumConcurrency, ...others } = settings;
-        const { maximumConcurrency: _, qualifier: __, ...rest } = before;
+        const { account, region, uuid, sourceArn, tags, lastModifiedMs } = before;
         return {
-          ...rest,
-          ...others,
-          ...(maximumConcurrency === undefined ? {} : { maximumConcurrency }),
+          account,
+          region,
+          uuid,
+          sourceArn,
+          tags,
+          lastModifiedMs,
+          ...settings,
           functionName: name,
           ...(qualifier === undefined ? {} : { qualifier }),
           functionArn: functionArn(place, name, qualifier),
@@ -132,8 +139,8 @@ export function mappingOperations(engine: Engine): Pick<Handlers<'lambda'>, Mapp
             (mapping.functionName === wanted.name &&
               (wanted.qualifier === undefined || mapping.qualifier === wanted.qualifier)),
         );
-      const { page, next } = paged(listed, input.Marker, input.MaxItems);
-      return { EventSourceMappings: page.map(describeMapping), NextMarker: next };
+      const { page, next } = paged(listed, input.Marker, input.MaxItems ?? mostListed, mostListed);
+      return { EventSourceMappings: await Promise.all(page.map((one) => described(store, one))), NextMarker: next };
     },
   };
 }
@@ -170,7 +177,14 @@ async function change(
     const schedule = [engine.lifecycle.mappingJob(place, uuid)];
     return { commit: { checks, set, delete: gone, schedule }, result: next };
   });
-  return describeMapping(changed);
+  return described(store, changed);
+}
+
+/** With what the latest batch of a stream came to. */
+async function described(store: Store, mapping: MappingRecord): Promise<EventSourceMappingConfiguration> {
+  if (mapping.stream === undefined) return describeMapping(mapping);
+  const latest = await read<{ result: string }>(store, keys.mappingResult(mapping, mapping.uuid));
+  return describeMapping(mapping, latest?.record.result);
 }
 
 async function targetVersion(
@@ -182,6 +196,61 @@ async function targetVersion(
   const stored = await read<FunctionRecord>(engine.platform.store, keys.function(place, name));
   if (stored === undefined) throw invalidParameter('Function does not exist');
   return qualifiedVersion(engine, place, stored, qualifier);
+}
+
+/** What is asked for and has nobody here who could do it is refused now, not when it is needed. */
+function checkBuilt({ platform }: Engine, kind: SourceKind, settings: MappingSettings): void {
+  if (kind !== 'sqs' && platform.streams.reader(kind) === undefined)
+    throw lacking(`An event source mapping from ${kind} needs a service with such streams`);
+  const destination = settings.stream?.onFailure;
+  if (destination === undefined) return;
+  const service = parseArn(destination)?.service;
+  // Queues are always there; their service may not have been loaded yet.
+  if (service !== 'sqs' && !platform.targets.takes(destination))
+    throw lacking(`The on-failure destination ${destination} needs the service ${service ?? 'behind it'}`);
+}
+
+function lacking(what: string): AwsError {
+  return new AwsError('NotImplemented', `${what}, which is not part of this cloud.`, {
+    status: 501,
+    fault: 'Receiver',
+  });
+}
+
+function checkSource(
+  engine: Engine,
+  place: Place,
+  kind: SourceKind,
+  sourceArn: string,
+  version: FunctionVersion,
+): Promise<void> {
+  return kind === 'sqs'
+    ? checkQueue(engine, place, sourceArn, version)
+    : checkStream(engine, place, kind, sourceArn, version);
+}
+
+/** The stream must be there and readable in the role's name. */
+async function checkStream(
+  { platform }: Engine,
+  place: Place,
+  kind: 'dynamodb' | 'kinesis',
+  streamArn: string,
+  version: FunctionVersion,
+): Promise<void> {
+  if (parseArn(streamArn)!.region !== place.region)
+    throw invalidParameter('Invalid EventSourceArn: the stream is in another region.');
+  const caller = roleCaller(version.role, 'lambda-event-source', place);
+  try {
+    if ((await platform.streams.reader(kind)!.shards(streamArn, caller)) !== undefined) return;
+  } catch (error) {
+    if (!(error instanceof AwsError)) throw error;
+    if (/AccessDenied/.test(error.code))
+      throw invalidParameter(
+        `Cannot access stream ${streamArn}. Please ensure the role can perform the GetRecords, GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM.`,
+      );
+    if (error.code !== 'ResourceNotFoundException') throw error;
+  }
+  throw invalidParameter(`Stream not found: ${streamArn}`);
 }
 
 /** The queue must be there, readable in the role's name, and hide its messages for as long as the function may take. */
@@ -214,6 +283,14 @@ async function checkQueue(engine: Engine, place: Place, queueArn: string, versio
       throw invalidParameter('The function execution role does not have permissions to call ReceiveMessage on SQS');
     throw error;
   }
+}
+
+function alreadyMapped(kind: SourceKind, sourceArn: string, name: string, uuid: string): AwsError {
+  const pair =
+    kind === 'sqs'
+      ? `An event source mapping with SQS arn (" ${sourceArn} ") and function (" ${name} ")`
+      : `The event source arn (" ${sourceArn} ") and function (" ${name} ") provided mapping`;
+  return conflict(`${pair} already exists. Please update or delete the existing mapping with UUID ${uuid}`);
 }
 
 function noMapping(): AwsError {

@@ -18,6 +18,11 @@ export function parsePattern(text: string): EventPattern | undefined {
   return isPattern(parsed) ? parsed : undefined;
 }
 
+/** Patterns that were checked when they were taken. */
+export function patternsOf(texts: readonly string[]): readonly EventPattern[] {
+  return texts.map((text) => parsePattern(text)).filter((pattern) => pattern !== undefined);
+}
+
 export function matchesPattern(pattern: EventPattern, value: unknown): boolean {
   return Object.entries(pattern).every(([field, wanted]) => {
     if (field === '$or' && Array.isArray(wanted))

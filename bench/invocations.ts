@@ -17,12 +17,8 @@ const event = JSON.stringify({ hello: 'world', list: [1, 2, 3] });
 /** Warm invocations of a trivial Node function against a bare hop to a Node process. */
 export async function invocations({ floor, startCloud, rounds, warmUpMs, roundMs }: Options): Promise<Result[]> {
   const cloud = await startCloud();
-  await createFunction(cloud.port);
-  const path = '/2015-03-31/functions/bench/invocations';
-  const request = (port: number): Buffer =>
-    Buffer.from(
-      `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\ncontent-type: application/octet-stream\r\ncontent-length: ${event.length}\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261121/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=${'0'.repeat(64)}\r\n\r\n${event}`,
-    );
+  await createFunction(cloud.port, 'bench');
+  const request = (port: number): Buffer => invokeRequest(port, 'bench');
   const measured: Record<string, { p50: number[]; rate: number[] }> = {};
   for (const connections of [1, 8]) {
     const bare = await startServer([floor, JSON.stringify({ sandboxes: connections })]);
@@ -67,16 +63,30 @@ export async function invocations({ floor, startCloud, rounds, warmUpMs, roundMs
   ];
 }
 
-async function createFunction(port: number): Promise<void> {
+export function invokeRequest(port: number, name: string): Buffer {
+  const head = [
+    `POST /2015-03-31/functions/${name}/invocations HTTP/1.1`,
+    `host: 127.0.0.1:${port}`,
+    'content-type: application/octet-stream',
+    `content-length: ${event.length}`,
+    `authorization: ${lambdaHeaders.authorization}`,
+  ];
+  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${event}`);
+}
+
+/** What a request to the Lambda API needs beside its body; the signature is of the right form and not verified. */
+export const lambdaHeaders = {
+  authorization: `AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261121/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=${'0'.repeat(64)}`,
+};
+
+/** A trivial Node function that is ready to be invoked. */
+export async function createFunction(port: number, name: string): Promise<void> {
   const code = zipOf('index.mjs', 'export const handler = async (event) => ({ ok: true, event });\n');
-  const headers = {
-    authorization: `AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261121/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=${'0'.repeat(64)}`,
-  };
   const answer = await fetch(`http://127.0.0.1:${port}/2015-03-31/functions`, {
     method: 'POST',
-    headers,
+    headers: lambdaHeaders,
     body: JSON.stringify({
-      FunctionName: 'bench',
+      FunctionName: name,
       Runtime: 'nodejs20.x',
       Handler: 'index.handler',
       Role: 'arn:aws:iam::000000000000:role/bench',
@@ -87,9 +97,10 @@ async function createFunction(port: number): Promise<void> {
   });
   if (!answer.ok) throw new Error(`CreateFunction answered ${answer.status}: ${await answer.text()}`);
   for (;;) {
-    const { State } = (await (
-      await fetch(`http://127.0.0.1:${port}/2015-03-31/functions/bench/configuration`, { headers })
-    ).json()) as { State?: string };
+    const configuration = await fetch(`http://127.0.0.1:${port}/2015-03-31/functions/${name}/configuration`, {
+      headers: lambdaHeaders,
+    });
+    const { State } = (await configuration.json()) as { State?: string };
     if (State === 'Active') return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -8,6 +8,7 @@ import { invocations } from './invocations.ts';
 import { awsRequest, load, type Measured } from './load.ts';
 import { anonymousMiB, type Running, startServer, stopAll, timeProcess } from './processes.ts';
 import { median, print, type Result, result, write } from './report.ts';
+import { sandboxes } from './sandboxes.ts';
 
 const [root, ...chosen] = process.argv.slice(2) as [string, ...string[]];
 const rounds = 5;
@@ -42,6 +43,7 @@ const benchmarks: Record<string, () => Promise<Result[]>> = {
   sqs: sendMessage,
   dynamodb: tableOperations,
   lambda: () => invocations({ root, floor: floorOf('hop'), startCloud, rounds, warmUpMs, roundMs }),
+  sandboxes: () => sandboxes({ startCloud }),
   backlog: () => backlog({ startCloud, rounds }),
 };
 

@@ -1,7 +1,9 @@
 import { setMaxListeners } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SandboxKind } from './compute/index.ts';
+import { librariesFolder } from './compute/runtimes/libraries.ts';
 import { Authenticator, type AuthMode } from './gateway/authenticate.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { type Listener, listen } from './gateway/listener.ts';
@@ -13,6 +15,7 @@ import { ClockKeeper } from './kernel/clock/keeper.ts';
 import { VirtualClock } from './kernel/clock/virtual.ts';
 import { type WallClock, wallNow } from './kernel/clock/wall.ts';
 import { Faults } from './kernel/faults/faults.ts';
+import { removeTree } from './kernel/files/remove-tree.ts';
 import type { LimitProfile } from './kernel/limits/limits.ts';
 import { createRandom } from './kernel/random/random.ts';
 import type { Store } from './kernel/store/contract.ts';
@@ -22,6 +25,7 @@ import { Tracer } from './kernel/trace/trace.ts';
 import { LazyCompute } from './platform/compute.ts';
 import type { ServiceName } from './platform/context.ts';
 import { Dispatcher } from './platform/dispatcher.ts';
+import { Images } from './platform/images.ts';
 import type { Logger } from './platform/log.ts';
 import type { ResourceType } from './platform/resource-type.ts';
 import type { Platform, Service, ServiceDefinition } from './platform/service.ts';
@@ -55,6 +59,8 @@ export interface CloudOptions {
   readonly clock?: 'wall' | 'virtual';
   readonly limits?: LimitProfile;
   readonly auth?: AuthMode;
+  /** What functions run in; `auto` (default): bubblewrap where it works, else plain processes. */
+  readonly sandbox?: SandboxKind;
   readonly host?: string;
   /** 0 (default): any free one. */
   readonly port?: number;
@@ -107,6 +113,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     log.error('a job failed', { ...job, problem: String((error as Error).stack ?? error) });
   const agenda = new Agenda({ store, clock, onError });
   const credentials = createCredentials({ store, clock, random, enforced: auth === 'enforced' });
+  const authorizer =
+    auth === 'enforced' ? (await import('./services/iam/authorizer.ts')).createAuthorizer({ store, clock }) : undefined;
   const dispatcher = new Dispatcher({
     clock,
     random,
@@ -114,9 +122,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     tracer,
     log,
     endpoint: () => endpoint(),
-    ...(auth === 'enforced'
-      ? { authorizer: (await import('./services/iam/authorizer.ts')).createAuthorizer({ store, clock }) }
-      : {}),
+    ...(authorizer === undefined ? {} : { authorizer }),
     load: (service) => loadService(service),
   });
   const compute = new LazyCompute(async () =>
@@ -126,10 +132,15 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       log,
       blobs: base.blobs,
       folder: base.scratchFolder,
+      imagesFolder: join(base.directory?.path ?? base.scratchFolder, 'images'),
       endpoint: () => endpoint(),
+      runtimeLibraries: librariesFolder(base.directory?.path),
+      ingress: (socket) => listener.accept(socket),
+      sandbox: options.sandbox ?? 'auto',
     }),
   );
 
+  const images = new Images({ store, clock, blobs: base.blobs });
   const resourceTypes = new Map<string, ResourceType>();
   const surfaces: Surface[] = [];
   const platform: Platform = {
@@ -145,7 +156,9 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     bus: dispatcher,
     targets: new Targets(),
     streams: new Streams(),
+    images,
     credentials,
+    authorizer,
     compute,
     resourceTypes,
     endpoint: () => endpoint(),
@@ -213,6 +226,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       faults,
       tracer,
       blobs: base.blobs,
+      images,
       bus: dispatcher,
       virtualClock: clock instanceof VirtualClock ? clock : undefined,
       nowMs: () => clock.now(),
@@ -220,6 +234,11 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         const service = await loadService(name as ServiceName);
         if (service?.inspect === undefined) throw notImplemented(name, 'inspect');
         return service.inspect(caller, query);
+      },
+      steer: async (name, caller, command) => {
+        const service = await loadService(name as ServiceName);
+        if (service?.steer === undefined) throw notImplemented(name, 'steer');
+        return service.steer(caller, command);
       },
       status,
       stop: () => setImmediate(() => options.onStopRequest?.()),
@@ -289,7 +308,7 @@ async function openBase(choice: StoreChoice): Promise<Base> {
     const store = new MemoryStore();
     const close = async (): Promise<void> => {
       await store.close();
-      await rm(scratchFolder, { recursive: true, force: true });
+      await removeTree(scratchFolder);
     };
     return { store, blobs: new MemoryBlobs(), scratchFolder, directory: undefined, close };
   }
@@ -297,7 +316,7 @@ async function openBase(choice: StoreChoice): Promise<Base> {
   const directory = await openDataDirectory(choice.directory);
   try {
     const scratchFolder = join(directory.path, 'tmp');
-    await rm(scratchFolder, { recursive: true, force: true });
+    await removeTree(scratchFolder);
     await mkdir(scratchFolder, { recursive: true });
     const store = await openEngine(choice, directory);
     const close = async (): Promise<void> => {

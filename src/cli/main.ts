@@ -85,6 +85,21 @@ export async function main(argv: readonly string[]): Promise<number> {
       await (await import('./commands/queues.ts')).redrive(terminal, client(), name, options);
     });
 
+  const image = command('image', 'container images for functions');
+  command('load <path>', 'load an OCI layout or archive, or what docker save wrote', image)
+    .option('--name <repo:tag>', 'its name here (default: the one it was saved under)')
+    .option('--image <name>', 'of several images in the file, the one of this name or tag')
+    .option('--platform <platform>', "linux/amd64 or linux/arm64 (default: this machine's)")
+    .action(async (path: string, options) =>
+      (await import('./commands/image.ts')).imageLoad(terminal, client(), path, options),
+    );
+  command('list', 'which there are', image).action(async () =>
+    (await import('./commands/image.ts')).imageList(terminal, client()),
+  );
+  command('remove <repo:tag>', 'forget a name; functions that run the image keep it', image).action(
+    async (name: string) => (await import('./commands/image.ts')).imageRemove(terminal, client(), name),
+  );
+
   const clock = command('clock', 'cloud time');
   command('status', 'what time it is', clock).action(async () =>
     (await import('./commands/clock.ts')).clockStatus(terminal, client()),
@@ -101,6 +116,19 @@ export async function main(argv: readonly string[]): Promise<number> {
   command('set <time>', 'move on to a time like 2026-12-24T18:00:00Z', clock).action(async (time: string) =>
     (await import('./commands/clock.ts')).clockSet(terminal, client(), time),
   );
+
+  const runtimes = command('runtimes', "functions' languages, and what AWS's runtimes bring");
+  command('install [language...]', 'prepare the AWS SDK (nodejs) and boto3 (python) from package registries', runtimes)
+    .option('--all', 'many more clients of the AWS SDK')
+    .option('--data <dir>', 'the folder that keeps everything', '.unkai')
+    .option('--ephemeral', 'for clouds that keep nothing on disk')
+    .action(async (names: string[], options) =>
+      (await import('./commands/runtimes.ts')).install(terminal, names, options),
+    );
+  command('list', 'which interpreters run functions here, and what is prepared for them', runtimes)
+    .option('--data <dir>', 'the folder that keeps everything', '.unkai')
+    .option('--ephemeral', 'of clouds that keep nothing on disk')
+    .action(async (options) => (await import('./commands/runtimes.ts')).list(terminal, options));
 
   const fault = command('fault', 'faults that really happen when asked for');
   command('list', 'which there are, and which are on', fault).action(async () =>
@@ -145,5 +173,6 @@ function startOptions(command: Command): Command {
     .option('--store <url>', 'a PostgreSQL database shared by several processes')
     .option('--clock <kind>', 'wall, or virtual: time stands still until it is advanced', 'wall')
     .option('--limits <profile>', 'aws, or relaxed: no rates and no adjustable quotas', 'aws')
-    .option('--auth <mode>', 'off; signed: signatures are verified; enforced: and IAM decides', 'off');
+    .option('--auth <mode>', 'off; signed: signatures are verified; enforced: and IAM decides', 'off')
+    .option('--sandbox <kind>', 'what functions run in: auto; process; bubblewrap (Linux)', 'auto');
 }

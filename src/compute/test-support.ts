@@ -1,18 +1,22 @@
 /** What the tests and the bench of this folder share: a compute over memory, packages from text, sandboxes with recorded output. */
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ZipFile } from 'yazl';
+import type { BlobStore } from '../kernel/blobs/contract.ts';
 import { MemoryBlobs } from '../kernel/blobs/memory-blobs.ts';
 import type { Clock } from '../kernel/clock/contract.ts';
 import { WallClock } from '../kernel/clock/wall.ts';
 import { createRandom } from '../kernel/random/random.ts';
 import type { Compute, InitReport, Invocation, Sandbox, SandboxSpec } from '../platform/compute.ts';
-import { createCompute } from './index.ts';
+import { createCompute, type SandboxKind } from './index.ts';
 
 export interface ComputeFixture {
   readonly compute: Compute;
   readonly folder: string;
+  readonly blobs: BlobStore;
   /** What the cloud's own log was told. */
   readonly notes: string[];
   /** Starts a sandbox; what it prints is in `output`. */
@@ -24,9 +28,22 @@ export interface ComputeFixture {
 }
 
 /** Content by path; with `mode` 0o755 where the name is `bootstrap` or ends in `.sh`. */
-export type Files = Readonly<Record<string, string>>;
+export type Files = Readonly<Record<string, string | Buffer>>;
 
-export async function openCompute(options: { clock?: Clock; runtimesFolder?: string } = {}): Promise<ComputeFixture> {
+/** Survives the tests: what they install comes from a registry. */
+export const testLibraries = fileURLToPath(new URL('../../node_modules/.cache/unkai/runtimes', import.meta.url));
+
+export async function openCompute(
+  options: {
+    clock?: Clock;
+    runtimesFolder?: string;
+    sandbox?: SandboxKind;
+    endpoint?: string;
+    ingress?: (socket: Socket) => void;
+    /** By default a folder that tests share: what is compiled or installed there stays. */
+    runtimeLibraries?: string;
+  } = {},
+): Promise<ComputeFixture> {
   const folder = await mkdtemp(join(tmpdir(), 'unkai-compute-'));
   const blobs = new MemoryBlobs();
   const notes: string[] = [];
@@ -39,12 +56,17 @@ export async function openCompute(options: { clock?: Clock; runtimesFolder?: str
     log: { info: note, warn: note, error: note },
     blobs,
     folder,
-    endpoint: () => 'http://127.0.0.1:4566',
+    imagesFolder: join(folder, 'images'),
+    endpoint: () => options.endpoint ?? 'http://127.0.0.1:4566',
+    ingress: options.ingress ?? ((socket) => socket.destroy()),
+    sandbox: options.sandbox ?? 'process',
+    runtimeLibraries: options.runtimeLibraries ?? testLibraries,
     ...(options.runtimesFolder === undefined ? {} : { runtimesFolder: options.runtimesFolder }),
   });
   return {
     compute,
     folder,
+    blobs,
     notes,
     async start(files, spec = {}) {
       const output: string[] = [];
@@ -98,7 +120,9 @@ export function zip(files: Files): Promise<Buffer> {
   const archive = new ZipFile();
   for (const [path, content] of Object.entries(files)) {
     const executable = path.endsWith('bootstrap') || path.endsWith('.sh');
-    archive.addBuffer(Buffer.from(content), path, { mode: executable ? 0o100755 : 0o100644 });
+    archive.addBuffer(typeof content === 'string' ? Buffer.from(content) : content, path, {
+      mode: executable ? 0o100755 : 0o100644,
+    });
   }
   return finish(archive);
 }

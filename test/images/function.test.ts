@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   CreateFunctionCommand,
   GetFunctionCommand,
+  type ImageConfig,
   InvokeCommand,
   LambdaClient,
   UpdateFunctionConfigurationCommand,
@@ -127,7 +128,7 @@ it('takes the overrides of its ImageConfig, and the variables of its configurati
 });
 
 it("says in AWS's words what is wrong with an entry point", async () => {
-  for (const [ImageConfig, errorType, message] of [
+  for (const [config, errorType, message] of [
     [
       { EntryPoint: ['/no/such/program'] },
       'Runtime.InvalidEntrypoint',
@@ -138,11 +139,11 @@ it("says in AWS's words what is wrong with an entry point", async () => {
       'Runtime.InvalidWorkingDir',
       'chdir /no/such/folder: no such file or directory',
     ],
-  ] as const) {
+  ] satisfies [ImageConfig, string, string][]) {
     await lambda.send(
       new UpdateFunctionConfigurationCommand({
         FunctionName: 'shell',
-        ImageConfig: ImageConfig as { EntryPoint: string[] },
+        ImageConfig: config,
       }),
     );
     await waitUntilFunctionUpdatedV2({ client: lambda, maxWaitTime: 30, minDelay: 0.1 }, { FunctionName: 'shell' });

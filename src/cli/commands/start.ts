@@ -13,6 +13,7 @@ export interface StartOptions {
   readonly clock: string;
   readonly limits: string;
   readonly auth: string;
+  readonly sandbox: string;
 }
 
 /** Runs a cloud in this process until a signal or `unkai stop` ends it. */
@@ -77,6 +78,7 @@ function cloudOptions(options: StartOptions): CloudOptions {
     clock: oneOf('clock', options.clock, ['wall', 'virtual']),
     limits: oneOf('limits', options.limits, ['aws', 'relaxed']),
     auth: oneOf('auth', options.auth, ['off', 'signed', 'enforced']),
+    sandbox: oneOf('sandbox', options.sandbox, ['auto', 'process', 'bubblewrap']),
     allowedHosts: hosts,
   };
 }

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ZipFile } from 'yazl';
 import { MemoryBlobs } from '../../kernel/blobs/memory-blobs.ts';
+import { removeTree } from '../../kernel/files/remove-tree.ts';
 import { finish, zip } from '../test-support.ts';
 import { openPackage } from './package.ts';
-import { CodeStore, removeTree } from './store.ts';
+import { CodeStore } from './store.ts';
 
 let folder: string;
 let blobs: MemoryBlobs;

@@ -1,15 +1,14 @@
 /** Unpacked code on disk: `<folder>/<digest>`, made once per digest, read-only. A cache of the blob store, so it may vanish at any time. */
+import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import {
   chmod,
-  lstat,
   mkdir,
   readdir,
   readFile,
   readlink,
   realpath,
   rename,
-  rm,
   stat,
   symlink,
   writeFile,
@@ -17,6 +16,8 @@ import {
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { BlobStore } from '../../kernel/blobs/contract.ts';
+import { removeTree } from '../../kernel/files/remove-tree.ts';
+import { mergeTrees } from './merge.ts';
 import { openPackage, type Package, PackageError } from './package.ts';
 
 const temporaryPrefix = '.unpacking-';
@@ -35,27 +36,48 @@ export class CodeStore {
 
   /** The folder with the code of this digest, unpacked now if it was not. Rejects with PackageError, or where there is no such blob. */
   root(digest: string): Promise<string> {
-    let unpacked = this.#unpacked.get(digest);
+    if (!/^[0-9a-f]{64}$/.test(digest)) throw new Error(`not a digest of code: ${digest}`);
+    return this.#once(digest, () => this.#unpack(digest));
+  }
+
+  #once(name: string, unpack: () => Promise<string>): Promise<string> {
+    let unpacked = this.#unpacked.get(name);
     if (unpacked === undefined) {
-      unpacked = this.#root(digest);
-      this.#unpacked.set(digest, unpacked);
+      unpacked = unpack();
+      this.#unpacked.set(name, unpacked);
       // A failure is not kept: the blob may come yet.
-      unpacked.catch(() => this.#unpacked.delete(digest));
+      unpacked.catch(() => this.#unpacked.delete(name));
     }
     return unpacked;
   }
 
-  async #root(digest: string): Promise<string> {
-    if (!/^[0-9a-f]{64}$/.test(digest)) throw new Error(`not a digest of code: ${digest}`);
+  /** The folder with the contents of several zips laid over each other, as layers are: of two files of one name the later zip's wins. */
+  merged(digests: readonly string[]): Promise<string> {
+    if (digests.length === 1) return this.root(digests[0]!);
+    const name = createHash('sha256').update(digests.join('\n')).digest('hex');
+    return this.#once(name, async () => {
+      const roots: string[] = [];
+      for (const digest of digests) roots.push(await this.root(digest));
+      return this.#fill(name, (aside) => mergeTrees(roots, aside));
+    });
+  }
+
+  #unpack(digest: string): Promise<string> {
+    return this.#fill(digest, async (aside) => {
+      const zip = await this.#blobs.get(digest);
+      if (zip === undefined) throw new Error(`the code ${digest} is not in the blob store`);
+      await unpack(zip, aside);
+    });
+  }
+
+  async #fill(name: string, fill: (aside: string) => Promise<void>): Promise<string> {
     this.#opened ??= this.#open();
     await this.#opened;
-    const root = join(this.#folder, digest);
+    const root = join(this.#folder, name);
     if (await isFolder(root)) return root;
-    const zip = await this.#blobs.get(digest);
-    if (zip === undefined) throw new Error(`the code ${digest} is not in the blob store`);
-    const aside = join(this.#folder, `${temporaryPrefix}${digest.slice(0, 16)}-${process.pid}-${this.#temporary++}`);
+    const aside = join(this.#folder, `${temporaryPrefix}${name.slice(0, 16)}-${process.pid}-${this.#temporary++}`);
     try {
-      await unpack(zip, aside);
+      await fill(aside);
       await rename(aside, root);
       await chmod(root, 0o555);
     } catch (error) {
@@ -161,18 +183,4 @@ async function text(stream: NodeJS.ReadableStream): Promise<string> {
 
 async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-}
-
-/** Removes a folder even where its folders are read-only. */
-export async function removeTree(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined);
-  if (found === undefined) return;
-  if (found.isDirectory()) {
-    // Somebody else may be removing it, too: a cloud that closes takes its scratch folder with it.
-    await chmod(path, 0o755).catch(() => {});
-    for (const entry of await readdir(path, { withFileTypes: true }).catch(() => [])) {
-      if (entry.isDirectory()) await removeTree(join(path, entry.name));
-    }
-  }
-  await rm(path, { recursive: true, force: true });
 }

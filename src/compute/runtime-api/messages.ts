@@ -1,12 +1,25 @@
 /** What the Runtime API answers, in the words of AWS's published Runtime Interface Emulator (github.com/aws/aws-lambda-runtime-interface-emulator). */
-import { responseLimitBytes } from '../limits.ts';
+import { responseLimitBytes, streamedResponseLimitBytes } from '../limits.ts';
 
-/** The states of AWS's state machine for a runtime, by the names that its errors show. */
-export type RuntimeState = 'Started' | 'InitError' | 'Ready' | 'ResponseSent';
+/** The states of AWS's state machine for a runtime, by the names that its errors show (`Ready` is also its `Running`). */
+export type RuntimeState =
+  | 'Started'
+  | 'InitError'
+  | 'Ready'
+  | 'InvocationResponse'
+  | 'RuntimeResponseSentState'
+  | 'Restoring'
+  | 'RuntimeRestoreErrorState';
 
-export type RuntimeTransition = 'InitError' | 'Ready' | 'InvocationResponse' | 'InvocationErrorResponse';
+export type RuntimeTransition =
+  | 'InitError'
+  | 'Ready'
+  | 'InvocationResponse'
+  | 'InvocationErrorResponse'
+  | 'RuntimeRestoreErrorState';
 
 const reasons: Readonly<Record<number, string>> = {
+  200: 'OK',
   202: 'Accepted',
   400: 'Bad Request',
   403: 'Forbidden',
@@ -26,6 +39,16 @@ export const tooLarge = errorMessage(
   'RequestEntityTooLarge',
   `Exceeded maximum allowed payload size (${responseLimitBytes} bytes).`,
 );
+export const streamTooLarge = errorMessage(
+  413,
+  'RequestEntityTooLarge',
+  `Exceeded maximum allowed payload size (${streamedResponseLimitBytes} bytes).`,
+  true,
+);
+export const invalidResponseMode = errorMessage(400, 'InvalidFunctionResponseMode', 'Invalid function response mode');
+export const pong = message(200, 'pong', 'text/plain; charset=utf-8');
+/** What a runtime that asked for the restore is told: nothing, when it has happened. */
+export const restored = message(200, '');
 export const notFound = message(404, '404 page not found\n', 'text/plain; charset=utf-8');
 export const methodNotAllowed = message(405, '', 'text/plain; charset=utf-8');
 
@@ -41,13 +64,14 @@ export function malformed(status: number, problem: string): Buffer {
   return errorMessage(status, 'InvalidRequest', problem, true);
 }
 
-function errorMessage(status: number, errorType: string, text: string, close = false): Buffer {
+/** JSON in AWS's order of members. */
+export function errorMessage(status: number, errorType: string, text: string, close = false): Buffer {
   return message(status, `${JSON.stringify({ errorMessage: text, errorType })}\n`, 'application/json', close);
 }
 
-function message(status: number, body: string, type = 'application/json', close = false): Buffer {
+export function message(status: number, body: string, type = 'application/json', close = false, more = ''): Buffer {
   return Buffer.from(
     `HTTP/1.1 ${status} ${reasons[status] ?? ''}\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-      `${close ? 'Connection: close\r\n' : ''}\r\n${body}`,
+      `${more}${close ? 'Connection: close\r\n' : ''}\r\n${body}`,
   );
 }

@@ -1,24 +1,36 @@
-/** The life of one execution environment: INIT, invocations, failures, reset, end. What isolates it is the launcher's affair. */
+/** The life of one execution environment: INIT, invocations, failures, resets, end. What runs in it is a `Run`, what isolates it the launcher's affair. */
 import { rm } from 'node:fs/promises';
 import type { Clock, Timer } from '../../kernel/clock/contract.ts';
-import type { InitReport, Invocation, InvocationResult, Sandbox, SandboxSpec } from '../../platform/compute.ts';
-import { initLimitMs, longestInitLimitMs, provisionedInitLimitMs } from '../limits.ts';
-import { RuntimeApi, type RuntimeApiListener } from '../runtime-api/server.ts';
+import type { Random } from '../../kernel/random/random.ts';
+import type {
+  InitReport,
+  Invocation,
+  InvocationResult,
+  InvocationStats,
+  Sandbox,
+  SandboxSpec,
+} from '../../platform/compute.ts';
+import { initLimitMs, longestInitLimitMs, provisionedInitLimitMs, restoreLimitMs } from '../limits.ts';
+import { StreamedResponse } from '../runtime-api/streamed-response.ts';
 import {
   entrypointFailure,
   exitFailure,
+  extensionFailure,
+  extensionLaunchFailure,
   type Failure,
   reportedFailure,
   timeoutFailure,
   tooLargeFailure,
+  truncatedFailure,
 } from './failures.ts';
-import { type ExitStatus, LaunchError, type LaunchedProcess, type Launcher, type LaunchPlan } from './launcher.ts';
-import { LogLines } from './log-lines.ts';
+import { LaunchError, type Launcher, type LaunchPlan } from './launcher.ts';
+import { Run, type RunEnd, type RunListener, type ShutdownReason } from './run.ts';
 
 export interface EnvironmentOptions {
   readonly id: string;
   readonly spec: SandboxSpec;
   readonly clock: Clock;
+  readonly random: Random;
   /** What the clock says that the function's process sees (epoch milliseconds). */
   readonly sandboxNow: () => number;
   readonly launcher: Launcher;
@@ -31,8 +43,9 @@ export interface EnvironmentOptions {
 }
 
 /**
- * `init`: started, has not asked for an event yet. `ready`: waits for one. `running`: has one. `answered`: has answered it and not
- * asked for the next. `down`: no process; the next invocation starts one. `closed`: over.
+ * `init`: started; the runtime or an extension has not asked for an event yet. `ready`: they wait for one. `running`: the runtime has
+ * one. `answered`: it has answered it, and it or an extension has not asked for the next. `down`: no process; the next invocation starts
+ * one. `closed`: over.
  */
 type Phase = 'init' | 'ready' | 'running' | 'answered' | 'down' | 'closed';
 
@@ -46,39 +59,46 @@ interface Pending {
 
 type FailureFor = (requestId: string) => Failure;
 
+interface Cause {
+  readonly status: 'error' | 'timeout';
+  readonly failure: FailureFor;
+}
+
 /** How long a runtime may take to exit after it has reported that it cannot start; our choice. */
 const initErrorGraceMs = 500;
-/** How long the output of a process that has ended is waited for: something else may hold its pipes open. */
-const lastWordsMs = 1_000;
-/** Turns of the event loop that `drained` spends at most on a function that never stops writing. */
-const drainTurns = 16;
+/** How long a broken stream waits to be explained by the exit of its runtime, which closes its connections first; our choice. */
+const truncationGraceMs = 100;
+/** The deadline that a function under a debugger is told of, and which is not kept. */
+const debugTimeoutMs = 24 * 3_600_000;
 
-export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
+export class ExecutionEnvironment implements Sandbox, RunListener {
   readonly id: string;
   readonly #options: EnvironmentOptions;
   readonly #spec: SandboxSpec;
   readonly #clock: Clock;
-  #api: RuntimeApi | undefined;
   #phase: Phase = 'down';
   #alive = true;
-  #process: LaunchedProcess | undefined;
-  /** The last process, dead or alive: what it may have left behind is looked for at the end. */
-  #lastProcess: LaunchedProcess | undefined;
+  /** The run under way; in the phase `down`, the last one. */
+  #run: Run | undefined;
   #launching: Promise<void> | undefined;
-  /** The first process has ended; its last words are being heard. */
-  #exiting: Promise<void> | undefined;
-  #output: (() => void) | undefined;
-  #outputChunks = 0;
+  /** The end of the last run: the next one waits for it. */
+  #ending: Promise<void> | undefined;
+  /** The runtime has asked for its next event; extensions may be at work still. */
+  #runtimeWaits = false;
 
   #initPhase: InitReport['phase'] = 'init';
   #initStartedAtMs = 0;
   #initTimer: Timer | undefined;
   /** Why the initialisation under way is bound to fail. */
-  #initFailure: { readonly status: 'error' | 'timeout'; readonly failure: FailureFor } | undefined;
+  #initFailure: Cause | undefined;
   /** To be told with the first invocation. */
   #initMs: number | undefined;
+  #restoredAtMs: number | undefined;
+  /** What an extension has said to be wrong; its exit follows. */
+  #reportedType: string | undefined;
 
   #pending: Pending | undefined;
+  #stream: StreamedResponse | undefined;
   #timer: Timer | undefined;
   #timedOut = false;
   #endBusy: (() => void) | undefined;
@@ -96,7 +116,7 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     const environment = new ExecutionEnvironment(options);
     await environment.#launch('init').catch(async (error: unknown) => {
       environment.#initTimer?.cancel();
-      await environment.close();
+      await environment.close('failure');
       throw error;
     });
     return environment;
@@ -111,150 +131,160 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     return new Promise((resolve) => {
       this.#pending = { invocation, resolve, startedAtMs: undefined, deadlineMs: 0 };
       if (this.#phase === 'ready') this.#handOver(this.#pending);
-      else if (this.#phase === 'down') this.#launchInside(this.#pending);
-      else if (this.#phase === 'closed')
-        this.#fail(exitFailure(invocation.requestId, { code: null, signal: 'SIGKILL' }));
-      // Otherwise it is on its way: `onNext` or the end of the process goes on from here.
+      else if (this.#phase === 'down') this.#launchInside();
+      else if (this.#phase === 'closed') this.#fail(killed);
+      // Otherwise it is on its way: `#advance` or the end of the process goes on from here.
     });
   }
 
   async drained(): Promise<void> {
-    if (this.#exiting !== undefined) return this.#exiting;
-    // What the function wrote before it answered is in the pipe by now: a poll phase without output means that it has been read.
-    for (let turn = 0, seen = -1; turn < drainTurns && seen !== this.#outputChunks; turn++) {
-      seen = this.#outputChunks;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    this.#output?.();
+    await this.#run?.drained();
   }
 
-  /**
-   * Without extensions nobody is told why an environment ends, and on AWS too it ends at once (0 ms); so far all reasons are
-   * the same here.
-   */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /** With extensions, `reason` is what they are told; what they do then is waited for. */
+  close(reason: ShutdownReason): Promise<void> {
+    this.#closing ??= this.#close(reason);
     return this.#closing;
   }
 
-  // What the runtime says.
+  // What the runtime and the extensions say.
 
   onNext(): void {
-    if (this.#exiting !== undefined) return;
-    if (this.#phase === 'init') this.#initSucceeded();
-    else this.#stopTimer();
-    this.#phase = 'ready';
-    if (this.#pending !== undefined) this.#handOver(this.#pending);
-    else this.#process?.rest();
+    const run = this.#run;
+    if (run === undefined || run.ended) return;
+    if (this.#phase === 'init') run.closeRegistration();
+    else run.events.runtimeDone();
+    this.#runtimeWaits = true;
+    this.#advance();
+  }
+
+  onExtensionProgress(): void {
+    this.#advance();
+  }
+
+  onExtensionFailure(errorType: string): void {
+    this.#reportedType ??= errorType;
+  }
+
+  onStream(contentType: string | undefined): StreamedResponse {
+    this.#run?.events.streamBegan();
+    this.#stream = new StreamedResponse(this.#pending?.invocation.sink, contentType);
+    return this.#stream;
   }
 
   onResponse(body: Buffer): void {
     this.#phase = 'answered';
     const stats = this.#stats();
+    this.#run?.events.answered(this.#stream?.bytes ?? body.length, stats);
     this.#settle({ outcome: 'response', payload: body, stats });
   }
 
   onResponseTooLarge(): void {
-    this.#phase = 'answered';
-    this.#settleFailure(tooLargeFailure(), false);
+    this.#answeredBadly(tooLargeFailure(this.#stream?.streams));
+  }
+
+  onTruncated(): void {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    // A runtime that dies loses its connections first; then its exit is what is to be told.
+    this.#clock.at(this.#clock.now() + truncationGraceMs, () => {
+      if (this.#pending !== pending || this.#phase !== 'running' || this.#run?.ended) return;
+      this.#answeredBadly(truncatedFailure(pending.invocation.requestId));
+      this.#advance();
+    });
   }
 
   onError(errorType: string | undefined, body: Buffer): void {
-    this.#phase = 'answered';
-    this.#settleFailure(reportedFailure(errorType, body), false);
+    this.#answeredBadly(reportedFailure(errorType, body));
   }
 
   onInitError(errorType: string | undefined, body: Buffer): void {
     const failure = reportedFailure(errorType, body);
     this.#initFailure ??= { status: 'error', failure: () => failure };
     // It exits by itself now, when it has written its last words.
-    this.#initTimer?.cancel();
-    this.#initTimer = this.#clock.at(this.#clock.now() + initErrorGraceMs, () => this.#process?.kill());
+    this.#armInitTimer(initErrorGraceMs, () => this.#stop('failure'));
+  }
+
+  /** There is no snapshot: the runtime goes on at once, with the time that its hooks have. */
+  onRestore(): void {
+    this.#restoredAtMs = this.#clock.elapsed();
+    this.#run?.events.restoreStart();
+    if (this.#spec.debug === undefined) this.#limitInit(restoreLimitMs);
+  }
+
+  onRestoreError(errorType: string | undefined, body: Buffer): void {
+    this.onInitError(errorType, body);
+  }
+
+  /** A process has ended, and its last words have been heard: now it is judged. */
+  onEnd(run: Run, { by, status }: RunEnd): void {
+    if (run !== this.#run || this.#closing !== undefined || this.#phase === 'down') return;
+    this.#setBusy();
+    this.#stopTimerIfIdle();
+    const reported = this.#reportedType;
+    const failure: FailureFor = (requestId) =>
+      by === 'program' ? exitFailure(requestId, status, reported) : extensionFailure(requestId, status, reported);
+    this.#broken({ status: 'error', failure }, this.#timedOut ? 'timeout' : 'failure');
   }
 
   // Starting.
 
   #launch(phase: InitReport['phase']): Promise<void> {
-    this.#launching = this.#launchProcess(phase);
+    this.#launching = this.#launchProcesses(phase);
     return this.#launching;
   }
 
-  async #launchProcess(phase: InitReport['phase']): Promise<void> {
+  async #launchProcesses(phase: InitReport['phase']): Promise<void> {
     this.#phase = 'init';
     this.#initPhase = phase;
     this.#initFailure = undefined;
-    this.#initStartedAtMs = this.#clock.elapsed();
+    this.#reportedType = undefined;
+    this.#restoredAtMs = undefined;
+    this.#runtimeWaits = false;
+    this.#timedOut = false;
     this.#setBusy();
-    if (phase === 'init') {
-      const limitMs = initLimit(this.#spec);
-      this.#initTimer = this.#clock.at(this.#clock.now() + limitMs, () => {
-        this.#initFailure ??= { status: 'timeout', failure: (id) => timeoutFailure(id, limitMs) };
-        this.#process?.kill();
-      });
+    this.#run = undefined;
+    // The last run may take its time: nobody's counts meanwhile.
+    await this.#ending;
+    if (this.#closing !== undefined) {
+      this.#phase = 'down';
+      return;
     }
+    this.#initStartedAtMs = this.#clock.elapsed();
+    if (phase === 'invoke' && this.#pending !== undefined) this.#startTime(this.#pending);
+    const { clock, random, sandboxNow, launcher, plan } = this.#options;
+    const run = new Run({ spec: this.#spec, clock, random, sandboxNow, launcher, plan, phase, listener: this });
+    this.#run = run;
+    if (phase === 'init' && this.#spec.debug === undefined) this.#limitInit(initLimit(this.#spec));
     try {
-      const launched = await this.#launchInBerth();
-      this.#adopt(launched);
+      await run.start();
       // Its time ran out, or it was closed, while it was being started.
-      if (this.#initFailure !== undefined || this.#timedOut || this.#closing !== undefined) launched.kill();
+      if (this.#initFailure !== undefined || this.#timedOut || this.#closing !== undefined) run.kill();
     } catch (error) {
       if (!(error instanceof LaunchError)) throw error;
-      this.#initFailure = { status: 'error', failure: (id) => entrypointFailure(id, launchProblem(error)) };
-      this.#initFailed();
+      this.#initFailure = { status: 'error', failure: (id) => launchFailure(id, error) };
+      this.#initFailed('failure');
     }
   }
 
-  /** Each run of the runtime has its own place and its own Runtime API: nothing of the last one can reach it. */
-  async #launchInBerth(): Promise<LaunchedProcess> {
-    const { launcher, plan } = this.#options;
-    const { network, memoryMb, ephemeralStorageMb } = this.#spec;
-    const megabyte = 1024 * 1024;
-    await this.#api?.close();
-    const berth = await launcher.prepare({
-      network,
-      memoryBytes: memoryMb * megabyte,
-      temporaryBytes: ephemeralStorageMb * megabyte,
-    });
-    this.#api = new RuntimeApi(this, berth.runtimeApi);
-    let planned: LaunchPlan;
-    try {
-      planned = await plan(berth.runtimeApiAddress);
-    } catch (error) {
-      berth.abandon();
-      throw error;
-    }
-    return berth.launch(planned);
-  }
-
-  /** Initialisation inside an invocation ("suppressed"): the function's own time counts from here. */
-  #launchInside(pending: Pending): void {
-    this.#startTime(pending);
+  /** Initialisation inside an invocation ("suppressed"): the function's own time covers it. */
+  #launchInside(): void {
     this.#launch('invoke').catch((error: unknown) => {
       this.#initFailure = { status: 'error', failure: (id) => entrypointFailure(id, String(error)) };
-      this.#initFailed();
+      this.#initFailed('failure');
     });
   }
 
-  #adopt(launched: LaunchedProcess): void {
-    this.#process = launched;
-    this.#lastProcess = launched;
-    this.#exiting = undefined;
-    launched.work();
-    const lines = [launched.stdout, launched.stderr].map((stream) => {
-      const cut = new LogLines(this.#spec.onLog);
-      stream.on('data', (bytes: Buffer) => {
-        this.#outputChunks++;
-        cut.push(bytes);
-      });
-      stream.on('error', () => stream.destroy());
-      return cut;
+  #limitInit(limitMs: number): void {
+    this.#armInitTimer(limitMs, () => {
+      this.#initFailure ??= { status: 'timeout', failure: (id) => timeoutFailure(id, limitMs) };
+      this.#stop('failure');
     });
-    this.#output = () => {
-      for (const cut of lines) cut.flush();
-    };
-    void launched.exited.then((status) => {
-      this.#exiting = this.#exited(launched, status);
-    });
+  }
+
+  #armInitTimer(delayMs: number, callback: () => void): void {
+    this.#initTimer?.cancel();
+    this.#initTimer = this.#clock.at(this.#clock.now() + delayMs, callback);
   }
 
   #initSucceeded(): void {
@@ -262,11 +292,18 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     const durationMs = this.#clock.elapsed() - this.#initStartedAtMs;
     if (this.#initPhase === 'init') this.#initMs = durationMs;
     this.#rest();
-    this.#spec.onInit?.({ durationMs, phase: this.#initPhase, status: 'success' });
+    const report: InitReport = { durationMs, phase: this.#initPhase, status: 'success' };
+    const run = this.#run!;
+    if (this.#restoredAtMs !== undefined) {
+      run.events.restored(this.#clock.elapsed() - this.#restoredAtMs, { status: 'success' });
+    }
+    run.events.initDone(report, run.extensionStatuses);
+    run.telemetry.closeSubscriptions();
+    this.#spec.onInit?.(report);
   }
 
-  /** No process is left. Before the first invocation that is not the end: the invocation tries again. */
-  #initFailed(): void {
+  /** Before the first invocation that is not the end: the invocation tries again. */
+  #initFailed(reason: ShutdownReason): void {
     this.#initTimer?.cancel();
     this.#rest();
     const phase = this.#initPhase;
@@ -274,25 +311,50 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     const durationMs = this.#clock.elapsed() - this.#initStartedAtMs;
     const pending = this.#pending;
     const { errorType } = failure(pending?.invocation.requestId ?? '');
-    this.#spec.onInit?.({ durationMs, phase, status: this.#timedOut ? 'timeout' : status, errorType });
-    this.#phase = 'down';
-    if (this.#closing !== undefined || phase === 'invoke') {
-      if (pending !== undefined) this.#fail(failure(pending.invocation.requestId));
-      else this.#end();
-    } else if (pending !== undefined) {
-      this.#launchInside(pending);
+    const report: InitReport = { durationMs, phase, status: this.#timedOut ? 'timeout' : status, errorType };
+    this.#run?.events.initDone(report, this.#run.extensionStatuses);
+    this.#spec.onInit?.(report);
+    if (pending === undefined || this.#closing !== undefined) {
+      this.#reset(reason);
+    } else if (phase === 'invoke') {
+      this.#fail(failure, reason);
+    } else {
+      this.#reset(reason);
+      this.#launchInside();
     }
   }
 
   // Running.
 
+  /** Goes on when the runtime and every extension wait for their next event. */
+  #advance(): void {
+    const run = this.#run;
+    if (!this.#runtimeWaits || run === undefined || run.ended || !run.extensionsReady) return;
+    if (this.#phase === 'init') {
+      this.#initSucceeded();
+    } else if (this.#phase === 'answered') {
+      this.#stopTimer();
+      run.events.over(undefined);
+    } else {
+      return;
+    }
+    this.#phase = 'ready';
+    if (this.#pending !== undefined) this.#handOver(this.#pending);
+    else if (this.#spec.debug === undefined) run.rest();
+  }
+
   #handOver(pending: Pending): void {
+    const run = this.#run!;
     this.#phase = 'running';
+    this.#runtimeWaits = false;
+    this.#stream = undefined;
     this.#setBusy();
-    this.#process?.work();
+    run.work();
     if (pending.startedAtMs === undefined) this.#startTime(pending);
-    const { requestId, payload, invokedFunctionArn, traceHeader, clientContext, cognitoIdentity } = pending.invocation;
-    this.#api!.deliver({
+    run.events.started(pending.invocation);
+    const { requestId, payload, invokedFunctionArn, traceHeader, clientContext, cognitoIdentity, sink } =
+      pending.invocation;
+    run.deliver({
       requestId,
       payload,
       invokedFunctionArn,
@@ -300,27 +362,30 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
       deadlineMs: pending.deadlineMs,
       ...(clientContext === undefined ? {} : { clientContext }),
       ...(cognitoIdentity === undefined ? {} : { cognitoIdentity }),
+      ...(sink === undefined ? {} : { streamed: true }),
     });
   }
 
   #startTime(pending: Pending): void {
+    const { debug, timeoutMs } = this.#spec;
     pending.startedAtMs = this.#clock.elapsed();
-    pending.deadlineMs = this.#options.sandboxNow() + this.#spec.timeoutMs;
+    pending.deadlineMs = this.#options.sandboxNow() + (debug === undefined ? timeoutMs : debugTimeoutMs);
     this.#timedOut = false;
-    // It runs until the runtime asks for its next event: as on AWS, work behind the answer counts too.
-    this.#timer = this.#clock.at(this.#clock.now() + this.#spec.timeoutMs, () => {
+    if (debug !== undefined) return;
+    // It runs until the runtime and the extensions ask for their next event: as on AWS, work behind the answer counts too.
+    this.#timer = this.#clock.at(this.#clock.now() + timeoutMs, () => {
       this.#timedOut = true;
-      this.#process?.kill();
+      this.#stop('timeout');
     });
   }
 
-  #stats(): InvocationResult['stats'] {
+  #stats(): InvocationStats {
     const initMs = this.#initMs;
     this.#initMs = undefined;
     const startedAtMs = this.#pending?.startedAtMs;
     const durationMs = startedAtMs === undefined ? 0 : this.#clock.elapsed() - startedAtMs;
     this.#rest();
-    return { durationMs, initMs, maxMemoryMb: Math.ceil((this.#lastProcess?.peakBytes ?? 0) / (1024 * 1024)) };
+    return { durationMs, initMs, maxMemoryMb: Math.ceil((this.#run?.peakBytes ?? 0) / (1024 * 1024)) };
   }
 
   #settle(result: InvocationResult): void {
@@ -329,80 +394,91 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
     pending?.resolve(result);
   }
 
-  #settleFailure(failure: Failure, fatal: boolean): void {
-    const timedOut = fatal && this.#timedOut;
+  /** The invocation has failed, and the runtime goes on. */
+  #answeredBadly(failure: Failure): void {
+    this.#phase = 'answered';
     const stats = this.#stats();
-    this.#settle({ outcome: 'error', ...failure, fatal, timedOut, stats });
+    this.#run?.events.answered(this.#stream?.bytes ?? failure.payload.length, stats);
+    this.#settle({ outcome: 'error', ...failure, fatal: false, timedOut: false, stats });
   }
 
-  /** The invocation under way ends, and the environment with it. */
-  #fail(failure: Failure): void {
+  /** The invocation under way has failed with its run: the environment starts afresh for the next. */
+  #fail(failure: FailureFor, reason: ShutdownReason = 'failure'): void {
     const { requestId } = this.#pending!.invocation;
-    this.#settleFailure(this.#timedOut ? timeoutFailure(requestId, this.#spec.timeoutMs) : failure, true);
-    this.#end();
+    const timedOut = this.#timedOut;
+    const { errorType, payload } = timedOut ? timeoutFailure(requestId, this.#spec.timeoutMs) : failure(requestId);
+    const stats = this.#stats();
+    if (!timedOut) this.#run?.events.fault(payload, errorType);
+    this.#run?.events.over(stats, timedOut ? { status: 'timeout' } : { status: 'error', errorType });
+    this.#reset(reason);
+    this.#settle({ outcome: 'error', errorType, payload, fatal: true, timedOut, stats });
   }
 
   // Ending.
 
-  /** The first process has ended: whatever it left behind is killed, what it had said is heard, and then judged. */
-  async #exited(launched: LaunchedProcess, status: ExitStatus): Promise<void> {
-    launched.kill();
-    this.#setBusy();
-    const { stdout, stderr } = launched;
-    await this.#within(lastWordsMs, Promise.all([streamEnd(stdout), streamEnd(stderr), this.#api!.quiet()]));
-    stdout.destroy();
-    stderr.destroy();
-    this.#output?.();
-    this.#output = undefined;
-    this.#process = undefined;
-    this.#stopTimerIfIdle();
+  /** Whatever is under way has had its time. */
+  #stop(reason: ShutdownReason): void {
+    const run = this.#run;
+    if (run === undefined || this.#closing !== undefined || this.#phase === 'down') return;
+    if (!run.hasExtensions) run.kill();
+    else this.#broken({ status: 'error', failure: killed }, reason);
+  }
+
+  /** The run is over before its time. */
+  #broken(cause: Cause, reason: ShutdownReason): void {
     const pending = this.#pending;
     if (this.#phase === 'init') {
-      this.#initFailure ??= { status: 'error', failure: (id) => exitFailure(id, status) };
-      this.#initFailed();
+      this.#initFailure ??= cause;
+      this.#initFailed(reason);
     } else if (pending !== undefined && this.#phase === 'running') {
-      this.#fail(exitFailure(pending.invocation.requestId, status));
-    } else if (pending !== undefined && this.#closing === undefined) {
-      // It ended behind its last answer; the new event had not been handed over, so it is none the worse for that.
-      this.#rest();
-      this.#launchInside(pending);
+      this.#fail(cause.failure, reason);
     } else {
+      // It ended behind its last answer; a new event had not been handed over, so it is none the worse for that.
+      const { errorType } = cause.failure('');
+      this.#run?.events.over(undefined, this.#timedOut ? { status: 'timeout' } : { status: 'error', errorType });
       this.#rest();
-      this.#phase = 'down';
-      if (pending !== undefined) this.#fail(exitFailure(pending.invocation.requestId, status));
-      else this.#end();
+      this.#reset(reason);
+      if (pending !== undefined) this.#launchInside();
     }
   }
 
-  #end(): void {
-    if (this.#alive) {
-      this.#alive = false;
-      this.#options.onEnd(this);
-    }
-    void this.close();
+  /** As on AWS: the processes end, what lies in /tmp stays, and the next invocation initialises anew. */
+  #reset(reason: ShutdownReason): void {
+    this.#stopTimer();
+    const run = this.#run;
+    this.#phase = 'down';
+    if (run === undefined) return;
+    // Time flows while it ends, if it is given any.
+    const endBusy = this.#clock.busy();
+    this.#ending = run.close(reason).finally(endBusy);
   }
 
-  async #close(): Promise<void> {
+  async #close(reason: ShutdownReason): Promise<void> {
     await this.#launching?.catch(() => {
       // Whoever started it has been told.
     });
-    this.#process?.kill();
-    await this.#process?.exited;
-    await this.#exiting;
-    this.#phase = 'closed';
     this.#initTimer?.cancel();
+    if (this.#phase !== 'down') this.#reset(reason);
+    await this.#ending;
+    this.#phase = 'closed';
     this.#stopTimer();
     this.#rest();
+    if (this.#pending !== undefined) this.#failClosed(this.#pending);
     if (this.#alive) {
       this.#alive = false;
       this.#options.onEnd(this);
     }
-    if (this.#pending !== undefined) {
-      this.#fail(exitFailure(this.#pending.invocation.requestId, { code: null, signal: 'SIGKILL' }));
-    }
-    await this.#lastProcess?.killStrays();
-    await this.#api?.close();
     await rm(this.#options.scratchFolder, { recursive: true, force: true });
+  }
+
+  #failClosed({ invocation }: Pending): void {
+    this.#settle({
+      outcome: 'error',
+      ...killed(invocation.requestId),
+      fatal: true,
+      timedOut: false,
+      stats: this.#stats(),
+    });
   }
 
   // Time.
@@ -426,35 +502,27 @@ export class ExecutionEnvironment implements Sandbox, RuntimeApiListener {
   #stopTimerIfIdle(): void {
     if (this.#pending?.startedAtMs === undefined) this.#stopTimer();
   }
-
-  async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
-    const done = new AbortController();
-    await Promise.race([
-      work,
-      this.#clock.sleep(limitMs, done.signal).catch(() => {
-        // Aborted: the work was done in time.
-      }),
-    ]);
-    done.abort();
-  }
 }
+
+const killed: FailureFor = (requestId) => exitFailure(requestId, { code: null, signal: 'SIGKILL' });
 
 function initLimit(spec: SandboxSpec): number {
   if (spec.initializationType === 'on-demand') return initLimitMs;
   return Math.min(Math.max(provisionedInitLimitMs, spec.timeoutMs), longestInitLimitMs);
 }
 
-function streamEnd(stream: LaunchedProcess['stdout']): Promise<void> {
-  if (stream.closed || stream.destroyed) return Promise.resolve();
-  return new Promise((resolve) => stream.once('close', () => resolve()));
+function launchFailure(requestId: string, error: LaunchError): Failure {
+  if (error.companion === undefined) return entrypointFailure(requestId, launchProblem(error, '/var/task/bootstrap'));
+  return extensionLaunchFailure(requestId, launchProblem(error, error.companion));
 }
 
 /** In the words of AWS's supervisor, which sees the package at /var/task. */
-function launchProblem(error: LaunchError): string {
+function launchProblem(error: LaunchError, program: string): string {
   const texts: Readonly<Record<string, string>> = {
-    EACCES: 'fork/exec /var/task/bootstrap: permission denied',
-    ENOEXEC: 'fork/exec /var/task/bootstrap: exec format error',
-    ENOENT: 'fork/exec /var/task/bootstrap: no such file or directory',
+    EACCES: 'permission denied',
+    ENOEXEC: 'exec format error',
+    ENOENT: 'no such file or directory',
   };
-  return texts[error.code] ?? error.message;
+  const text = texts[error.code];
+  return text === undefined ? error.message : `fork/exec ${program}: ${text}`;
 }

@@ -3,17 +3,42 @@
  * Runtime Interface Emulator (github.com/aws/aws-lambda-runtime-interface-emulator).
  */
 import { constants } from 'node:os';
-import { responseLimitBytes } from '../limits.ts';
+import { responseLimitBytes, streamedResponseLimitBytes } from '../limits.ts';
 import type { ExitStatus } from './launcher.ts';
 
 export interface Failure {
+  /** For the log and for telemetry; as a rule the payload's too. */
   readonly errorType: string;
   readonly payload: Buffer;
 }
 
-/** The runtime's process has ended without having answered. */
-export function exitFailure(requestId: string, status: ExitStatus): Failure {
-  return withRequestId(requestId, 'Runtime.ExitError', exitText(status));
+/**
+ * The runtime's process has ended without having answered. `reportedType`: what an extension had reported before, which is then the
+ * cause. A kill for memory is `Runtime.OutOfMemory` where AWS reports it (REPORT lines, `platform.report`), and a plain exit by SIGKILL to
+ * the caller: `REPORT … Status: error Error Type: Runtime.OutOfMemory` beside `Error: Runtime exited with error: signal: killed`,
+ * `Runtime.ExitError`, as logs quoted in public show (DataDog/datadog-lambda-extension #1237, nasa-gcn/gcn.nasa.gov #3628).
+ */
+export function exitFailure(requestId: string, status: ExitStatus, reportedType?: string): Failure {
+  const killed: ExitStatus = status.outOfMemory ? { code: null, signal: 'SIGKILL' } : status;
+  const failure = withRequestId(requestId, reportedType ?? 'Runtime.ExitError', exitText(killed));
+  return status.outOfMemory ? { ...failure, errorType: 'Runtime.OutOfMemory' } : failure;
+}
+
+/** An extension's process has ended, which none may do before the environment does: even with status 0. */
+export function extensionFailure(requestId: string, status: ExitStatus, reportedType?: string): Failure {
+  if (status.outOfMemory) return exitFailure(requestId, status);
+  const text =
+    status.signal === null ? `exit ${status.code === 0 ? 'code' : 'status'} ${status.code}` : signalText(status.signal);
+  return withRequestId(requestId, reportedType ?? 'Extension.Crash', text);
+}
+
+export function extensionLaunchFailure(requestId: string, problem: string): Failure {
+  return withRequestId(requestId, 'Extension.LaunchError', problem);
+}
+
+/** A streamed response broke off, though the runtime is still there. */
+export function truncatedFailure(requestId: string): Failure {
+  return withRequestId(requestId, 'Runtime.TruncatedResponse', 'HTTP request detected as truncated');
 }
 
 export function timeoutFailure(requestId: string, timeoutMs: number): Failure {
@@ -25,9 +50,11 @@ export function entrypointFailure(requestId: string, problem: string): Failure {
   return withRequestId(requestId, 'Runtime.InvalidEntrypoint', problem);
 }
 
-export function tooLargeFailure(): Failure {
+/** `streamed`: to a caller that takes a stream, of which more fits. */
+export function tooLargeFailure(streamed = false): Failure {
   const errorType = 'Function.ResponseSizeTooLarge';
-  const errorMessage = `Response payload size exceeded maximum allowed payload size (${responseLimitBytes} bytes).`;
+  const limitBytes = streamed ? streamedResponseLimitBytes : responseLimitBytes;
+  const errorMessage = `Response payload size exceeded maximum allowed payload size (${limitBytes} bytes).`;
   return { errorType, payload: Buffer.from(JSON.stringify({ errorMessage, errorType })) };
 }
 
@@ -47,11 +74,14 @@ function withRequestId(requestId: string, errorType: string, text: string): Fail
 }
 
 function exitText({ code, signal }: ExitStatus): string {
-  if (signal !== null)
-    return `Runtime exited with error: signal: ${signalNames[signal] ?? `signal ${constants.signals[signal]}`}`;
+  if (signal !== null) return `Runtime exited with error: ${signalText(signal)}`;
   return code === 0 || code === null
     ? 'Runtime exited without providing a reason'
     : `Runtime exited with error: exit status ${code}`;
+}
+
+function signalText(signal: NodeJS.Signals): string {
+  return `signal: ${signalNames[signal] ?? `signal ${constants.signals[signal]}`}`;
 }
 
 function typeInBody(body: Buffer): string | undefined {

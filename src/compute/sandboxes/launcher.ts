@@ -3,6 +3,8 @@ import type { Readable } from 'node:stream';
 
 /** How a sandbox's processes come to be. One implementation per kind of isolation; what runs inside, and when, is the environment's. */
 export interface Launcher {
+  /** Whether its sandboxes have file systems of their own, laid out as on Lambda (/var/task, /opt, /tmp), or see the machine's. */
+  readonly ownFiles: boolean;
   /** Sets up the place where one sandbox's processes will run: its network, its bounds. Rejects with LaunchError. */
   prepare(bounds: Bounds): Promise<Berth>;
   /** Ends what it holds for all its processes, after their end. */
@@ -10,11 +12,16 @@ export interface Launcher {
 }
 
 export interface Bounds {
-  /** `internet`: everything but this machine, where the launcher can tell them apart; `none`: nothing but the cloud's endpoint. */
-  readonly network: 'internet' | 'none';
+  /**
+   * `internet`: everything but this machine, where the launcher can tell them apart; `none`: nothing but the cloud's endpoint;
+   * `host`: this machine's own (a debugger has to reach it).
+   */
+  readonly network: 'internet' | 'none' | 'host';
   readonly memoryBytes: number;
   /** Of /tmp. */
   readonly temporaryBytes: number;
+  /** Whether it stands still while it rests. */
+  readonly freezes: boolean;
 }
 
 /** A place for the processes of one sandbox, in use once. */
@@ -58,20 +65,26 @@ export interface Program {
   /** The same file on this machine. */
   readonly hostCommand: string;
   readonly args: readonly string[];
-  /** The whole environment: nothing is added. */
+  /** The whole environment; nothing is added but the variable below. */
   readonly environment: Readonly<Record<string, string>>;
+  /** The variable that is to hold the number of a descriptor: a connection to the Runtime API, where the launcher can give one. */
+  readonly connectionVariable?: string;
 }
 
 export interface LaunchedProcess {
   readonly pid: number;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Resolves when the program has ended; others of its tree may still run. */
+  /** Resolves when the program has ended; others of its tree may still run, and its companions do. Killed before `proceed`, too. */
   readonly exited: Promise<ExitStatus>;
-  /** Resolves when a companion has ended, with its place among the companions. Never, where there are none. */
-  readonly companionExited: Promise<{ readonly index: number; readonly status: ExitStatus }>;
+  /** The other end of the connection that the program was given, if it was. */
+  readonly connection: Socket | undefined;
+  /** In the order of the plan; their output is not the program's. */
+  readonly companions: readonly Companion[];
   /** Starts the program, where companions were started before it. */
   proceed(): void;
+  /** Ends the program and what hangs below it, its companions not. Harmless after its end. */
+  endProgram(signal: 'SIGTERM' | 'SIGKILL'): void;
   /** A connection to a port of the sandbox's own loopback. */
   dial(port: number): Promise<Socket>;
   /** There is something to do: thaws it if it was frozen, and watches its memory. Cheap when nothing changes. */
@@ -80,10 +93,17 @@ export interface LaunchedProcess {
   rest(): void;
   /** The most memory held so far, in bytes; 0 where the system does not tell. */
   readonly peakBytes: number;
-  /** Kills the program and every other process of the sandbox, as far as they can be found at once. */
+  /** Kills the program, its companions and every other process of the sandbox, as far as they can be found at once. */
   kill(): void;
   /** After the end: finds and kills what had slipped away (a daemon in a session of its own). Resolves when that is done. */
   killStrays(): Promise<void>;
+}
+
+/** What runs beside the program. */
+export interface Companion {
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly exited: Promise<ExitStatus>;
 }
 
 export interface ExitStatus {
@@ -96,9 +116,12 @@ export interface ExitStatus {
 export class LaunchError extends Error {
   /** The system's code, such as `EACCES`. */
   readonly code: string;
+  /** The command of the companion that could not be started; undefined where it was the program, or the place for it. */
+  readonly companion: string | undefined;
 
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, companion?: string) {
     super(message);
     this.code = code;
+    this.companion = companion;
   }
 }

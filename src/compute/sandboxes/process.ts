@@ -1,5 +1,5 @@
 /** Sandboxes as plain processes of the machine: they share its files and its network, and are told apart by their process group. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { endianness } from 'node:os';
@@ -14,12 +14,14 @@ import {
   type LaunchPlan,
   type Program,
 } from './launcher.ts';
-import { killTree } from './processes.ts';
+import { killTree, sendSignal } from './processes.ts';
 import { Reaper } from './reaper.ts';
+import { stdioOf } from './stdio.ts';
 import { StrayHunt } from './strays.ts';
 import type { ProcessTree, Trees } from './trees.ts';
 
 export class ProcessLauncher implements Launcher {
+  readonly ownFiles = false;
   readonly #reaper: Reaper;
   readonly #trees: Trees;
   readonly #strays = new StrayHunt();
@@ -44,85 +46,106 @@ export class ProcessLauncher implements Launcher {
     return this.#reaper.close();
   }
 
-  async #launch(plan: LaunchPlan, { memoryBytes }: Bounds): Promise<LaunchedProcess> {
+  async #launch(plan: LaunchPlan, bounds: Bounds): Promise<LaunchedProcess> {
     if (plan.root !== undefined) throw new LaunchError('UNSUPPORTED', 'container images need bubblewrap');
     const companions: Started[] = [];
-    try {
-      for (const companion of plan.companions) companions.push(await this.#start(companion, plan));
-      if (companions.length === 0) {
-        const started = await this.#start(plan.program, plan);
-        return this.#launched(plan, started.output, [started], memoryBytes, started.exited, undefined);
+    for (const companion of plan.companions) {
+      try {
+        companions.push(await this.#start(companion, plan));
+      } catch (error) {
+        for (const { pid } of companions) killTree(pid);
+        if (error instanceof LaunchError) throw new LaunchError(error.code, error.message, companion.command);
+        throw error;
       }
-    } catch (error) {
-      for (const { pid } of companions) killTree(pid);
-      throw error;
     }
-    // The program comes when the companions are ready; until then its output and its end are promises.
+    if (companions.length > 0) return this.#launched(plan, companions, this.#startLater(plan), bounds);
+    const started = await this.#start(plan.program, plan);
+    return this.#launched(plan, companions, { ...started, roots: [started.pid] }, bounds);
+  }
+
+  /** The program comes when the companions are ready; until then its output and its end are promises. */
+  #startLater(plan: LaunchPlan): ProgramRun {
     const output = { stdout: new PassThrough(), stderr: new PassThrough() };
-    for (const { output: each } of companions) {
-      each.stdout.pipe(output.stdout, { end: false });
-      each.stderr.pipe(output.stderr, { end: false });
-    }
     const exited = deferred<ExitStatus>();
-    const roots = [...companions];
-    const proceed = (): void => {
-      this.#start(plan.program, plan).then(
-        (started) => {
-          roots.push(started);
-          started.output.stdout.pipe(output.stdout);
-          started.output.stderr.pipe(output.stderr);
-          void started.exited.then(exited.resolve);
-        },
-        (error: Error) => {
-          output.stderr.end(`${error.message}\n`);
-          output.stdout.end();
-          exited.resolve({ code: 127, signal: null });
-        },
-      );
+    const roots: number[] = [];
+    let state: 'waits' | 'started' | 'given up' = 'waits';
+    const giveUp = (status: ExitStatus, lastWords = ''): void => {
+      output.stderr.end(lastWords);
+      output.stdout.end();
+      exited.resolve(status);
     };
-    return this.#launched(plan, output, roots, memoryBytes, exited.promise, proceed);
+    return {
+      output,
+      exited: exited.promise,
+      roots,
+      proceed: () => {
+        if (state !== 'waits') return;
+        state = 'started';
+        const { connectionVariable: _, ...program } = plan.program;
+        this.#start(program, plan).then(
+          (started) => {
+            roots.push(started.pid);
+            started.output.stdout.pipe(output.stdout);
+            started.output.stderr.pipe(output.stderr);
+            void started.exited.then(exited.resolve);
+            if (state === 'given up') killTree(started.pid);
+          },
+          (error: Error) => giveUp({ code: 127, signal: null }, `${error.message}\n`),
+        );
+      },
+      giveUp: () => {
+        if (state === 'waits') giveUp({ code: null, signal: 'SIGKILL' });
+        state = 'given up';
+      },
+    };
   }
 
   #launched(
     plan: LaunchPlan,
-    output: Output,
-    roots: readonly Started[],
-    memoryBytes: number,
-    exited: Promise<ExitStatus>,
-    proceed: (() => void) | undefined,
+    companions: readonly Started[],
+    program: ProgramRun,
+    { memoryBytes, freezes }: Bounds,
   ): LaunchedProcess {
     let outOfMemory = false;
     const kill = (): void => {
-      for (const { pid } of roots) killTree(pid);
+      program.giveUp?.();
+      for (const pid of [...companions.map(({ pid: each }) => each), ...program.roots]) killTree(pid);
     };
-    const pids = roots.map(({ pid }) => pid);
+    const pids = [...companions.map(({ pid }) => pid), ...program.roots];
     const tree: ProcessTree = this.#trees.tree({
       roots: pids,
       memoryBytes,
-      freezes: true,
+      freezes,
       onExceeded() {
         outOfMemory = true;
         kill();
       },
     });
+    const withCause = (status: ExitStatus): ExitStatus => (outOfMemory ? { ...status, outOfMemory } : status);
+    const all = [program.exited, ...companions.map(({ exited }) => exited)];
+    void Promise.all(all).then(() => tree.end());
     return {
-      pid: roots[0]!.pid,
-      ...output,
-      exited: exited.then((status) => {
-        tree.end();
-        return outOfMemory ? { ...status, outOfMemory } : status;
+      pid: pids[0]!,
+      ...program.output,
+      connection: program.connection,
+      exited: program.exited.then((status) => {
+        if (companions.length === 0) tree.end();
+        return withCause(status);
       }),
-      companionExited:
-        proceed === undefined
-          ? new Promise(() => {})
-          : Promise.race(roots.map(async (root, index) => ({ index, status: await root.exited }))),
-      proceed() {
-        proceed?.();
+      companions: companions.map(({ output, exited }) => ({ ...output, exited: exited.then(withCause) })),
+      proceed: () => program.proceed?.(),
+      endProgram(signal) {
+        if (signal === 'SIGKILL') {
+          program.giveUp?.();
+          for (const pid of program.roots) killTree(pid);
+        } else {
+          for (const pid of program.roots) sendSignal(pid, signal);
+        }
       },
       dial: dialLoopback,
       work: () => {
         // The program joins the companions' tree when it has been started.
-        for (const { pid } of roots.slice(pids.length)) pids.push(pid);
+        for (const pid of program.roots) if (!pids.includes(pid)) pids.push(pid);
         tree.work();
       },
       rest: () => tree.rest(),
@@ -134,14 +157,18 @@ export class ProcessLauncher implements Launcher {
     };
   }
 
-  #start({ command, args, environment }: Program, { workingDirectory }: LaunchPlan): Promise<Started> {
+  #start(
+    { command, args, environment, connectionVariable }: Program,
+    { workingDirectory }: LaunchPlan,
+  ): Promise<Started> {
     const unfit = whyNotExecutable(command);
     if (unfit !== undefined) return Promise.reject(new LaunchError('ENOEXEC', unfit));
     return new Promise((resolve, reject) => {
-      const child: ChildProcessByStdio<null, Readable, Readable> = spawn(command, args, {
+      const connects = connectionVariable !== undefined;
+      const child = spawn(command, args, {
         cwd: workingDirectory,
-        env: environment,
-        stdio: ['ignore', 'pipe', 'pipe'],
+        env: connects ? { ...environment, [connectionVariable]: '3' } : environment,
+        stdio: connects ? ['ignore', 'pipe', 'pipe', 'pipe'] : ['ignore', 'pipe', 'pipe'],
         // A session of its own: signals to the cloud's terminal do not reach it, and one kill ends the group.
         detached: true,
       });
@@ -157,7 +184,12 @@ export class ProcessLauncher implements Launcher {
           ended({ code, signal });
         });
       });
-      resolve({ pid, output: { stdout: child.stdout, stderr: child.stderr }, exited });
+      resolve({
+        pid,
+        output: { stdout: child.stdout!, stderr: child.stderr! },
+        exited,
+        connection: connects ? stdioOf(child, 3) : undefined,
+      });
     });
   }
 }
@@ -167,10 +199,22 @@ interface Output {
   readonly stderr: Readable;
 }
 
+interface ProgramRun {
+  readonly output: Output;
+  readonly connection?: Socket | undefined;
+  readonly exited: Promise<ExitStatus>;
+  /** Its first process; none before it has been started. */
+  readonly roots: readonly number[];
+  readonly proceed?: () => void;
+  /** It is not to be started any more. */
+  readonly giveUp?: () => void;
+}
+
 interface Started {
   readonly pid: number;
   readonly output: Output;
   readonly exited: Promise<ExitStatus>;
+  readonly connection: Socket | undefined;
 }
 
 /** A server on a free port of this machine's loopback. */

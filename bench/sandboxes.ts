@@ -1,0 +1,164 @@
+import { connect } from 'node:net';
+import { createFunction, invokeRequest } from './invocations.ts';
+import { load } from './load.ts';
+import { anonymousMiB, type Running, timeProcess } from './processes.ts';
+import { median, type Result, result } from './report.ts';
+
+interface Options {
+  readonly startCloud: (...args: string[]) => Promise<Running>;
+}
+
+const coldRounds = 30;
+const idleFunctions = 1_000;
+
+/** Cold starts, what bubblewrap adds to them, what functions cost that nobody calls, and the tail of warm invocations. */
+export async function sandboxes({ startCloud }: Options): Promise<Result[]> {
+  return [...(await coldStarts(startCloud)), await idle(startCloud), await tail(startCloud)];
+}
+
+/** Each function is invoked once: from the request to the answer, its sandbox is started in between. */
+async function coldStarts(startCloud: Options['startCloud']): Promise<Result[]> {
+  const clouds = {
+    process: await startCloud('--sandbox', 'process'),
+    bubblewrap: await startCloud('--sandbox', 'bubblewrap'),
+  };
+  const kinds = ['process', 'bubblewrap'] as const;
+  const took: Record<(typeof kinds)[number] | 'floor', number[]> = { process: [], bubblewrap: [], floor: [] };
+  for (const kind of kinds) {
+    for (let round = 0; round <= coldRounds; round++) await createFunction(clouds[kind].port, `cold-${round}`);
+  }
+  for (let round = 0; round <= coldRounds; round++) {
+    const floor = await timeProcess(['-e', '0']);
+    if (round > 0) took.floor.push(floor);
+    for (const kind of kinds) {
+      const answered = await timeInvoke(clouds[kind].port, `cold-${round}`);
+      if (round > 0) took[kind].push(answered);
+      // What an environment leaves to be done behind the answer is not the next one's.
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+  }
+  await Promise.all(kinds.map((kind) => clouds[kind].stop()));
+  const [floor, plain, wrapped] = [median(took.floor), median(took.process), median(took.bubblewrap)];
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
+  return [
+    result('cold start, plain process', ms(plain), `node -e 0: ${ms(floor)}`, plain / floor, '<= 1.5'),
+    result('cold start, bubblewrap', ms(wrapped), `node -e 0: ${ms(floor)}`, wrapped / floor, undefined),
+    result("bubblewrap's cost of a cold start", ms(wrapped - plain), '25 ms', (wrapped - plain) / 25, '<= 1'),
+  ];
+}
+
+function timeInvoke(port: number, name: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      const startedAt = performance.now();
+      socket.write(invokeRequest(port, name));
+      socket.once('data', (bytes: Buffer) => {
+        const tookMs = performance.now() - startedAt;
+        socket.end();
+        const head = bytes.toString('latin1');
+        if (head.startsWith('HTTP/1.1 200') && !/x-amz-function-error/i.test(head)) resolve(tookMs);
+        else reject(new Error(head));
+      });
+    });
+  });
+}
+
+async function idle(startCloud: Options['startCloud']): Promise<Result> {
+  const cloud = await startCloud();
+  await createFunction(cloud.port, 'first');
+  const settled = async (): Promise<number> => {
+    // The garbage of the requests is collected when the process has been idle for a while, if at all: the least of some looks counts.
+    const looks: number[] = [];
+    for (let look = 0; look < 8; look++) {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      looks.push(anonymousMiB(cloud.pid));
+    }
+    return Math.min(...looks);
+  };
+  const before = await settled();
+  const names = Array.from({ length: idleFunctions }, (_, index) => `idle-${index}`);
+  for (let at = 0; at < names.length; at += 10) {
+    await Promise.all(names.slice(at, at + 10).map((name) => createFunction(cloud.port, name)));
+  }
+  const cost = (await settled()) - before;
+  await cloud.stop();
+  return result(
+    `${idleFunctions.toLocaleString('en')} idle functions`,
+    `${cost.toFixed(1)} MiB`,
+    '20 MiB of anonymous memory',
+    cost / 20,
+    '<= 1',
+  );
+}
+
+/** At half of the rate that eight connections reach, requests come when they come, whether or not earlier ones have been answered. */
+async function tail(startCloud: Options['startCloud']): Promise<Result> {
+  const cloud = await startCloud();
+  await createFunction(cloud.port, 'bench');
+  const request = invokeRequest(cloud.port, 'bench');
+  const saturate = (durationMs: number) =>
+    load({ port: cloud.port, connections: 8, durationMs, request: () => request });
+  await saturate(2_000);
+  const { perSecond } = await saturate(4_000);
+  const latencies = await openLoop(cloud.port, request, perSecond / 2, 10_000);
+  await cloud.stop();
+  latencies.sort((one, other) => one - other);
+  const at = (share: number): number => latencies[Math.floor(latencies.length * share)]!;
+  return result(
+    `p99 of warm Invoke at ${Math.round(perSecond / 2)}/s, half of saturation`,
+    `${at(0.99).toFixed(2)} ms`,
+    `p50: ${at(0.5).toFixed(2)} ms`,
+    at(0.99) / at(0.5),
+    '<= 8',
+  );
+}
+
+/** Latencies from the moment each request was due; a request waits for a free connection of 32 where there is none. */
+function openLoop(port: number, request: Buffer, perSecond: number, durationMs: number): Promise<number[]> {
+  return new Promise((resolve, reject) => {
+    const latencies: number[] = [];
+    const free: ReturnType<typeof connect>[] = [];
+    const due: number[] = [];
+    const total = Math.round((perSecond * durationMs) / 1_000);
+    const connections = 32;
+    let sent = 0;
+    let connected = 0;
+    const send = (): void => {
+      while (free.length > 0 && due.length > 0) {
+        const socket = free.pop()!;
+        const dueAt = due.shift()!;
+        socket.once('data', (bytes: Buffer) => {
+          if (bytes[9] !== 0x32) return reject(new Error(bytes.toString()));
+          latencies.push(performance.now() - dueAt);
+          free.push(socket);
+          if (latencies.length === total) {
+            for (const each of free) each.end();
+            resolve(latencies);
+          } else send();
+        });
+        socket.write(request);
+      }
+    };
+    const run = (): void => {
+      const startedAt = performance.now();
+      const tick = (): void => {
+        const now = performance.now();
+        while (sent < total && startedAt + (sent * 1_000) / perSecond <= now)
+          due.push(startedAt + (sent++ * 1_000) / perSecond);
+        send();
+        if (sent < total) setImmediate(tick);
+      };
+      tick();
+    };
+    for (let index = 0; index < connections; index++) {
+      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+      socket.on('error', reject);
+      socket.once('connect', () => {
+        free.push(socket);
+        if (++connected === connections) run();
+      });
+    }
+  });
+}

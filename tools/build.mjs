@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Bundles the CLI and the cloud into dist/, copies what runs inside sandboxes, and compiles the examples.
+import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,10 +32,25 @@ await build({
   lineLimit: 160,
   logLevel: 'warning',
 });
+const nodeRuntime = path('src/compute/runtimes/node');
 cpSync(path('src/compute/runtimes'), path('dist/runtimes'), {
   recursive: true,
-  filter: (source) => !source.endsWith('.ts'),
+  filter: (source) => !source.endsWith('.ts') && !(source.startsWith(nodeRuntime) && source.endsWith('.cjs')),
 });
+// One file in place of ten: a millisecond less at every cold start of a Node function.
+await build({
+  entryPoints: [join(nodeRuntime, 'bootstrap.cjs')],
+  outfile: path('dist/runtimes/node/bootstrap.cjs'),
+  bundle: true,
+  format: 'cjs',
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  lineLimit: 160,
+  logLevel: 'warning',
+});
+compileJava(path('dist/runtimes/java'));
 
 for (const example of existsSync(path('examples')) ? readdirSync(path('examples')) : []) {
   const source = path('examples', example, 'src');
@@ -60,4 +76,15 @@ for (const example of existsSync(path('examples')) ? readdirSync(path('examples'
       logLevel: 'warning',
     });
   }
+}
+
+/** Where there is no JDK, the sources go along, and whoever runs a function in Java compiles them at first use. */
+function compileJava(folder) {
+  const sources = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.java'));
+  const compiled = spawnSync('javac', ['--release', '8', '-Xlint:-options', '-d', 'classes', ...sources.sort()], {
+    cwd: folder,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (compiled.error?.code === 'ENOENT') return;
+  if (compiled.status !== 0) throw compiled.error ?? new Error("the Java runtime's bootstrap does not compile");
 }

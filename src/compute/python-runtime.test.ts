@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ComputeFixture, type Files, invocation, openCompute } from './test-support.ts';
+import type { SandboxSpec } from '../platform/compute.ts';
+import { type ComputeFixture, type Files, invocation, openCompute, zip } from './test-support.ts';
 
 let fixture: ComputeFixture;
 beforeAll(async () => {
@@ -7,9 +8,12 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.close());
 
-async function run(files: Files, options: { event?: unknown; handler?: string; more?: object } = {}) {
+async function run(
+  files: Files,
+  options: { event?: unknown; handler?: string; more?: object; spec?: Partial<SandboxSpec> } = {},
+) {
   const { handler = 'app.handler' } = options;
-  const { sandbox, output, inits } = await fixture.start(files, { handler, runtime: 'python3.11' });
+  const { sandbox, output, inits } = await fixture.start(files, { handler, runtime: 'python3.11', ...options.spec });
   const request = invocation(options.event ?? {}, options.more);
   const result = await sandbox.invoke(request);
   await sandbox.drained();
@@ -215,12 +219,76 @@ def handler(event, context):
     ['code that raises', py('raise ValueError("at load")'), 'app.handler', 'ValueError', /^at load$/],
   ];
   it.each(failing)('does not start with %s', async (_name, files, handler, errorType, message) => {
-    const { result, body, alive, inits, output } = await run(files, { handler });
+    const { result, body, inits, output } = await run(files, { handler });
     expect(result).toMatchObject({ outcome: 'error', errorType, fatal: true, timedOut: false });
     expect(body['errorType']).toBe(errorType);
     expect(body['errorMessage']).toMatch(message);
-    expect(alive).toBe(false);
     expect(inits.map(({ phase, status }) => `${phase} ${status}`)).toEqual(['init error', 'invoke error']);
     expect(output.filter((line) => line.startsWith(`[ERROR] ${errorType}: `))).toHaveLength(2);
+  });
+});
+
+describe('where modules are looked for', () => {
+  it('is the package, then layers; the machine’s own packages are not there', async () => {
+    const files = py(`import both, shared, special, sys
+def handler(event, context):
+    return [both.whose, shared.whose, special.whose, [path for path in sys.path if "-packages" in path]]`);
+    const layer: Files = {
+      'python/both.py': 'whose = "layer"',
+      'python/shared.py': 'whose = "layer"',
+      'python/lib/python3.11/site-packages/special.py': 'whose = "layer of a version"',
+    };
+    const code: SandboxSpec['code'] = {
+      kind: 'zip',
+      digest: await fixture.blobs.put(await zip({ ...files, 'both.py': 'whose = "package"' })),
+      layers: [await fixture.blobs.put(await zip(layer))],
+    };
+    const { body } = await run(files, { spec: { code } });
+    const version = 'lib/python3.11/site-packages';
+    expect(body).toEqual(['package', 'layer', 'layer of a version', [expect.stringContaining(version)]]);
+  });
+});
+
+describe('JSON logs', () => {
+  const asJson = (applicationLevel: SandboxSpec['logging']['applicationLevel']): Partial<SandboxSpec> => ({
+    logging: { format: 'JSON', applicationLevel, systemLevel: 'INFO' },
+  });
+  const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+
+  it('makes a document of each record from the function’s level on', async () => {
+    const code = `
+import logging
+log = logging.getLogger("shop")
+def handler(event, context):
+    log.debug("quiet")
+    log.info("größer\\n%s", "als", extra={"order": 7})
+    try:
+        {}["x"]
+    except KeyError:
+        log.exception("failed")
+    print("plain")`;
+    const { output, requestId } = await run(py(code), { spec: asJson('INFO') });
+    expect(output).toHaveLength(3);
+    const [info, error] = output.slice(0, 2).map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(info).toEqual({ timestamp, level: 'INFO', message: 'größer\nals', logger: 'shop', requestId, order: 7 });
+    expect(error).toEqual({
+      timestamp,
+      level: 'ERROR',
+      message: 'failed',
+      logger: 'shop',
+      stackTrace: [expect.stringMatching(/app\.py", line 8, in handler/)],
+      errorType: 'KeyError',
+      errorMessage: "'x'",
+      requestId,
+      location: expect.stringMatching(/app\.py:handler:10$/),
+    });
+    expect(output[2]).toBe('plain');
+    const detailed = await run(py(code), { spec: asJson('TRACE') });
+    expect(JSON.parse(detailed.output[0]!)).toMatchObject({ level: 'DEBUG', message: 'quiet' });
+  });
+
+  it('makes one of what a handler raises', async () => {
+    const { output, body } = await run(py('def handler(e, c):\n  raise ValueError("no")'), { spec: asJson('INFO') });
+    expect(output.map((line) => JSON.parse(line) as object)).toEqual([{ timestamp, log_level: 'ERROR', ...body }]);
   });
 });

@@ -2,8 +2,10 @@ import { basename, dirname, sep } from 'node:path';
 import { watch } from 'chokidar';
 import type { Timer } from '../../kernel/clock/contract.ts';
 import { WallClock } from '../../kernel/clock/wall.ts';
+import { packagedImageUri } from '../../platform/blob-bucket.ts';
 import { type CloudClient, connect, findEndpoint, probe } from '../client.ts';
 import { asCliError } from '../error.ts';
+import { uploadImage } from '../images.ts';
 import { zipPath } from '../package.ts';
 import type { Terminal } from '../terminal.ts';
 import { type Deployed, type DeployOptions, deployTarget, showDeployed } from './deploy.ts';
@@ -99,7 +101,8 @@ async function replaceCode(
   const touched = deployed.code.filter(({ path }) =>
     paths.some((changedPath) => changedPath === path || changedPath.startsWith(path + sep)),
   );
-  for (const { logicalId, path } of touched) {
+  for (const local of touched) {
+    const { logicalId, path } = local;
     const startedAt = performance.now();
     const { StackResources = [] } = await client.call('cloudformation', 'DescribeStackResources', {
       StackName: deployed.stack,
@@ -109,7 +112,11 @@ async function replaceCode(
       ({ ResourceType }) => ResourceType === 'AWS::Lambda::Function',
     )?.PhysicalResourceId;
     if (functionName === undefined) continue;
-    await client.call('lambda', 'UpdateFunctionCode', { FunctionName: functionName, ZipFile: await zipPath(path) });
+    const code =
+      local.kind === 'image'
+        ? { ImageUri: packagedImageUri((await uploadImage(client, path, local)).digest) }
+        : { ZipFile: await zipPath(path) };
+    await client.call('lambda', 'UpdateFunctionCode', { FunctionName: functionName, ...code });
     terminal.data({ replaced: logicalId, functionName, milliseconds: Math.round(performance.now() - startedAt) });
     terminal.line(
       `${terminal.paint.green('replaced')} ${logicalId} in ${Math.round(performance.now() - startedAt)} ms`,

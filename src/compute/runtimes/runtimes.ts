@@ -1,16 +1,33 @@
 /**
  * Which program runs which runtime. A managed runtime is a small bootstrap of ours over the machine's own interpreter, the nearest
- * version there is; `provided*` is the package's own `bootstrap`.
+ * version there is; `provided*` is the package's own `bootstrap`, `go1.x` the program that the handler names.
  */
-import { execFile } from 'node:child_process';
-import { constants, existsSync } from 'node:fs';
-import { access, stat } from 'node:fs/promises';
-import { delimiter, dirname, join } from 'node:path';
-import { LaunchError } from '../sandboxes/launcher.ts';
+import { type Folder, LaunchError } from '../sandboxes/launcher.ts';
+import { Interpreters, languageName, managedRuntime, missing } from './interpreters.ts';
+import { go, provided, starts, wrapped } from './programs.ts';
+import { Provisioner, type ProvisionOptions } from './provision.ts';
+import { wantedNodeLibraries, wantedPythonLibraries } from './wanted-libraries.ts';
 
-/** How to start a function's process; paths are absolute. */
+/** What is to be run, and where it lies: on this machine (`host`), and as its own process sees it (`seen`). */
+export interface ProgramRequest {
+  readonly runtime: string;
+  readonly handler: string;
+  readonly taskRoot: Folder;
+  /** The layers, laid over each other; undefined: there are none. */
+  readonly optRoot: Folder | undefined;
+  /** The bootstraps: node/bootstrap.cjs and the others. */
+  readonly bootstraps: Folder;
+  readonly memoryMb: number;
+  readonly debug: { readonly port: number } | undefined;
+  /** AWS_LAMBDA_EXEC_WRAPPER of the function's environment. */
+  readonly execWrapper: string | undefined;
+}
+
+/** How to start a function's process. Paths are absolute, and as seen inside unless they say otherwise. */
 export interface RuntimeProgram {
   readonly command: string;
+  /** The same file on this machine. */
+  readonly hostCommand: string;
   readonly args: readonly string[];
   /** LAMBDA_RUNTIME_DIR. */
   readonly runtimeFolder: string;
@@ -20,163 +37,71 @@ export interface RuntimeProgram {
   readonly executionEnvironment: string | undefined;
   /** Environment that this family of runtimes brings; a function's own variables go before it. */
   readonly environment: Readonly<Record<string, string>>;
+  /** See Program.connectionVariable. */
+  readonly connectionVariable?: string;
+  /** Folders of this machine that the interpreter needs where they are: those outside the system's own. */
+  readonly readOnly: readonly string[];
+  /** What the runtime brings, beside the bootstraps: folders to be seen inside, read-only. */
+  readonly folders: readonly Folder[];
 }
 
 export type Support = { readonly ok: true; readonly note?: string } | { readonly ok: false; readonly reason: string };
 
-interface Interpreter {
-  readonly path: string;
-  /** Such as `3.11`, or `20`. */
-  readonly version: string;
-}
-
 export class Runtimes {
-  readonly #folder: string;
-  readonly #pythons = new Map<string, Promise<Interpreter | undefined>>();
+  readonly #interpreters = new Interpreters();
+  readonly #libraries: string;
+  readonly #provisioner: Provisioner;
 
-  /** `folder` holds the bootstraps: node/bootstrap.cjs and python/bootstrap.py. */
-  constructor(folder: string) {
-    this.#folder = folder;
+  constructor(options: ProvisionOptions) {
+    this.#libraries = options.libraries;
+    this.#provisioner = new Provisioner(options);
   }
 
   async supports(runtime: string): Promise<Support> {
-    if (isProvided(runtime)) return { ok: true };
-    const node = nodeMajor(runtime);
-    if (node !== undefined) {
-      const own = process.versions.node.split('.')[0]!;
-      return node === own
-        ? { ok: true }
-        : { ok: true, note: `${runtime} runs on this machine's Node.js ${process.versions.node}` };
-    }
-    const python = pythonVersion(runtime);
-    if (python !== undefined) {
-      const found = await this.#python(python);
-      if (found === undefined) {
-        return {
-          ok: false,
-          reason: `${runtime} needs Python 3.9 or later: put python${python} or python3 on the PATH`,
-        };
-      }
-      return found.version === python
-        ? { ok: true }
-        : { ok: true, note: `${runtime} runs on this machine's Python ${found.version}` };
-    }
-    return { ok: false, reason: `functions of ${runtime} cannot run here yet; nodejs*, python3.* and provided.* can` };
+    if (isOsOnly(runtime) || runtime === 'go1.x') return { ok: true };
+    const managed = managedRuntime(runtime);
+    if (managed === undefined) return { ok: false, reason: `there is no runtime ${runtime} here` };
+    const found = await this.#interpreters.find(managed);
+    if (found === undefined) return { ok: false, reason: missing(runtime, managed) };
+    const mismatch = found.version !== managed.version;
+    // Nobody has run it yet on a machine that has .NET.
+    const unverified = managed.language === 'dotnet' ? ', which is not verified' : '';
+    if (!mismatch && unverified === '') return { ok: true };
+    const name = languageName(managed.language);
+    return { ok: true, note: `${runtime} runs on this machine's ${name} ${found.version}${unverified}` };
+  }
+
+  /**
+   * Brings what AWS's runtime brings and these packages ask for: a function's code and its layers, read only if the runtime brings
+   * anything. Resolves with a note where that could not be had.
+   */
+  async provide(runtime: string, zips: () => Promise<readonly Uint8Array[]>): Promise<string | undefined> {
+    const managed = managedRuntime(runtime);
+    if (managed?.language !== 'nodejs' && managed?.language !== 'python') return undefined;
+    const interpreter = await this.#interpreters.find(managed);
+    if (interpreter === undefined) return undefined;
+    const { language } = managed;
+    const packages = await zips();
+    const wanted = await (language === 'nodejs' ? wantedNodeLibraries(packages) : wantedPythonLibraries(packages));
+    return this.#provisioner.provide(language, wanted, interpreter);
   }
 
   /** Rejects with LaunchError where there is nothing to start. */
-  async program(runtime: string, taskRoot: string, memoryMb: number): Promise<RuntimeProgram> {
-    if (isProvided(runtime)) return provided(taskRoot, this.#folder);
-    if (nodeMajor(runtime) !== undefined) return this.#node(runtime, taskRoot, memoryMb);
-    const version = pythonVersion(runtime);
-    const python = version === undefined ? undefined : await this.#python(version);
-    if (python === undefined) {
+  async program(request: ProgramRequest): Promise<RuntimeProgram> {
+    const { runtime } = request;
+    if (isOsOnly(runtime)) return provided(request);
+    if (runtime === 'go1.x') return go(request);
+    const managed = managedRuntime(runtime);
+    const interpreter = managed === undefined ? undefined : await this.#interpreters.find(managed);
+    if (managed === undefined || interpreter === undefined) {
       const support = await this.supports(runtime);
       throw new LaunchError('UNSUPPORTED', support.ok ? runtime : support.reason);
     }
-    const runtimeFolder = join(this.#folder, 'python');
-    return {
-      command: python.path,
-      // -B: code is read-only, so there is no place for compiled files. -s: the user's own packages are not the function's.
-      args: ['-B', '-s', join(runtimeFolder, 'bootstrap.py')],
-      runtimeFolder,
-      binFolder: dirname(python.path),
-      executionEnvironment: `AWS_Lambda_${runtime}`,
-      environment: { PYTHONPATH: runtimeFolder },
-    };
-  }
-
-  #node(runtime: string, taskRoot: string, memoryMb: number): RuntimeProgram {
-    const runtimeFolder = join(this.#folder, 'node');
-    return {
-      command: process.execPath,
-      // AWS's own start script gives V8 nine tenths of the memory.
-      args: [`--max-old-space-size=${Math.floor(memoryMb * 0.9)}`, join(runtimeFolder, 'bootstrap.cjs')],
-      runtimeFolder,
-      binFolder: dirname(process.execPath),
-      executionEnvironment: `AWS_Lambda_${runtime}`,
-      environment: {
-        NODE_PATH: [
-          `/opt/nodejs/node${nodeMajor(runtime)}/node_modules`,
-          '/opt/nodejs/node_modules',
-          join(runtimeFolder, 'node_modules'),
-          runtimeFolder,
-          taskRoot,
-        ].join(':'),
-      },
-    };
-  }
-
-  #python(version: string): Promise<Interpreter | undefined> {
-    let found = this.#pythons.get(version);
-    if (found === undefined) {
-      found = findPython(version);
-      this.#pythons.set(version, found);
-    }
-    return found;
+    const ground = { managed, interpreter, libraries: this.#libraries };
+    return wrapped(await starts[managed.language](request, ground), request);
   }
 }
 
-function isProvided(runtime: string): boolean {
+function isOsOnly(runtime: string): boolean {
   return runtime === 'provided' || runtime.startsWith('provided.');
-}
-
-function nodeMajor(runtime: string): string | undefined {
-  return /^nodejs(\d+)\.x$/.exec(runtime)?.[1];
-}
-
-function pythonVersion(runtime: string): string | undefined {
-  return /^python(3\.\d+)$/.exec(runtime)?.[1];
-}
-
-async function provided(taskRoot: string, runtimesFolder: string): Promise<RuntimeProgram> {
-  for (const command of [join(taskRoot, 'bootstrap'), '/opt/bootstrap']) {
-    const found = await stat(command).catch(() => undefined);
-    if (found === undefined || !found.isFile()) continue;
-    // For root, access() says yes to every file; the mode says what everybody else would hear.
-    const executable =
-      (found.mode & 0o111) !== 0 &&
-      (await access(command, constants.X_OK).then(
-        () => true,
-        () => false,
-      ));
-    if (!executable) throw new LaunchError('EACCES', 'permission denied');
-    return {
-      command,
-      args: [],
-      runtimeFolder: runtimesFolder,
-      binFolder: undefined,
-      executionEnvironment: undefined,
-      environment: {},
-    };
-  }
-  throw new LaunchError('NOBOOTSTRAP', "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]");
-}
-
-/** pythonX.Y itself, else the machine's python3 if it is 3.9 or later. */
-async function findPython(version: string): Promise<Interpreter | undefined> {
-  for (const name of [`python${version}`, 'python3']) {
-    for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
-      if (folder === '' || !existsSync(join(folder, name))) continue;
-      const found = await askPython(join(folder, name));
-      if (found !== undefined && isRecent(found.version)) return found;
-    }
-  }
-  return undefined;
-}
-
-/** Asks the interpreter itself: what is on the PATH may be a version manager's stand-in, slow to start or with nothing behind it. */
-function askPython(path: string): Promise<Interpreter | undefined> {
-  const question = 'import sys; print("%d.%d" % sys.version_info[:2]); print(sys.executable)';
-  return new Promise((resolve) => {
-    execFile(path, ['-c', question], { timeout: 10_000 }, (error, stdout) => {
-      const [version, executable] = stdout.split('\n');
-      resolve(error !== null || !version || !executable ? undefined : { path: executable, version });
-    });
-  });
-}
-
-function isRecent(version: string): boolean {
-  const [major, minor] = version.split('.').map(Number) as [number, number];
-  return major === 3 && minor >= 9;
 }

@@ -26,7 +26,8 @@ for my $index (0 .. $#ports) { hand_over($listeners[$index], qq({"port":$ports[$
 route_nowhere($_) for split /,/, $blocked;
 say_to_cloud('{"ready":true}');
 
-my @arguments = split /\0/, read_plan();
+my @arguments = split /\0/, read_plan(), -1;
+pop @arguments; # behind the last zero byte
 my $dials = shift @arguments;
 if ($dials) {
     my $pid = fork();

@@ -15,6 +15,8 @@ import traceback
 from decimal import Decimal
 
 PREFIX = "/2018-06-01/runtime/"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+AS_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
 
 class Fault(Exception):
@@ -158,8 +160,37 @@ class LogHandler(logging.Handler):
         write_event(self.format(record))
 
 
+class JsonFormatter(logging.Formatter):
+    """A document for each record, with what the program added to it."""
+
+    standard = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id"}
+
+    def format(self, record):
+        kind, problem, trace = record.exc_info or (None, None, None)
+        # Levels of a program's own count as the standard one below.
+        level = min(50, max(0, record.levelno)) // 10 * 10
+        fields = {
+            "timestamp": time.strftime(TIME_FORMAT, time.gmtime(record.created)),
+            "level": logging.getLevelName(level),
+            "message": record.getMessage(),
+            "logger": record.name,
+            "stackTrace": traceback.format_tb(trace) if kind else None,
+            "errorType": kind.__name__ if kind else None,
+            "errorMessage": str(problem) if kind else None,
+            "requestId": getattr(record, "aws_request_id", None),
+            "location": "%s:%s:%s" % (record.pathname, record.funcName, record.lineno) if kind else None,
+        }
+        for name, value in vars(record).items():
+            if name not in self.standard:
+                fields.setdefault(name, value)
+        return json.dumps({name: value for name, value in fields.items() if value is not None}, ensure_ascii=False)
+
+
 def main():
-    sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
+    set_up_path(*sys.argv[1:3])
+    if len(sys.argv) > 3:
+        wait_for_debugger(int(sys.argv[3]), sys.argv[4])
+    del sys.argv[1:]
     # Whole lines at once, so that what was said before a crash or a kill is heard.
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     client = RuntimeClient(os.environ["AWS_LAMBDA_RUNTIME_API"])
@@ -178,6 +209,24 @@ def main():
         answer = serve(client, handler, headers, body)
         # An unfinished line is this invocation's, not the next one's.
         sys.stdout.flush()
+
+
+def set_up_path(layers, libraries):
+    """The package, then layers, then what runtimes bring ("-": nothing); packages of the machine's own interpreter are not the function's."""
+    version = "python%d.%d" % sys.version_info[:2]
+    own = [os.environ["LAMBDA_TASK_ROOT"], "%s/python/lib/%s/site-packages" % (layers, version), layers + "/python"]
+    rest = [path for path in sys.path[1:] if os.path.basename(path) not in ("site-packages", "dist-packages")]
+    sys.path[:] = own + rest + ([libraries] if libraries != "-" else [])
+
+
+def wait_for_debugger(port, folder):
+    sys.path.append(folder)
+    import debugpy
+
+    debugpy.listen(("127.0.0.1", port))
+    write_event("waiting for a debugger on port %d" % port)
+    debugpy.wait_for_client()
+    sys.path.remove(folder)
 
 
 def serve(client, handler, headers, body):
@@ -236,6 +285,10 @@ def describe(problem, request_id):
 
 
 def log_error(error):
+    if AS_JSON:
+        head = {"timestamp": time.strftime(TIME_FORMAT, time.gmtime()), "log_level": "ERROR"}
+        write_event(json.dumps({**head, **error}, ensure_ascii=False))
+        return
     lines = ["[ERROR] %s: %s" % (error["errorType"], error["errorMessage"]), "Traceback (most recent call last):"]
     for element in error["stackTrace"]:
         for line in element.splitlines():
@@ -254,8 +307,13 @@ def set_up_logging():
     logging.Formatter.converter = time.gmtime
     handler = LogHandler()
     line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
-    handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
-    logging.getLogger().addHandler(handler)
+    handler.setFormatter(JsonFormatter() if AS_JSON else logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
+    root = logging.getLogger()
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    level = logging.getLevelName("DEBUG" if level == "TRACE" else level)
+    if isinstance(level, int):
+        root.setLevel(level)
+    root.addHandler(handler)
 
 
 def set_trace_id(trace_id):

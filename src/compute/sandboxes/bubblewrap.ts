@@ -3,12 +3,13 @@
  * lacks. Inside it looks as on Lambda: code at /var/task, layers at /opt, a private /tmp, all else read-only.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Random } from '../../kernel/random/random.ts';
 import { type ControlGroup, type ControlGroups, openControlGroups } from './cgroups.ts';
+import { SandboxEtc } from './etc.ts';
 import {
   type Berth,
   type Bounds,
@@ -108,6 +109,7 @@ export class BubblewrapLauncher implements Launcher {
   readonly #network: PrivateNetworkOptions | undefined;
   readonly #spares = new Map<PrivateNetwork, Promise<Place>[]>();
   readonly #systemFolders = systemFolders();
+  readonly #etc: SandboxEtc;
   #closed = false;
 
   constructor(options: BubblewrapOptions) {
@@ -120,8 +122,9 @@ export class BubblewrapLauncher implements Launcher {
       const { ingress, endpointPort } = options;
       this.#network = { script, perl, unshare, forwarder, ingress, endpointPort };
     }
-    mkdirSync(options.folder, { recursive: true });
-    writeEtc(options.folder);
+    this.#etc = new SandboxEtc(options.folder, userId, groupId);
+    // Most functions will ask for this one; the first is not to wait for it.
+    void this.#etc.with(options.tools.forwarder?.nameServer ?? 'host').catch(() => {});
   }
 
   async prepare(bounds: Bounds): Promise<Berth> {
@@ -208,8 +211,8 @@ export class BubblewrapLauncher implements Launcher {
       sendSignal(-networked.pid, 'SIGKILL');
       throw unfit;
     }
-    const nameServer = bounds.network === 'internet' ? this.#network!.forwarder!.nameServer : undefined;
-    const { command, options } = this.#commandLine(plan, bounds, nameServer);
+    const etc = await this.#etc.with(bounds.network === 'internet' ? this.#network!.forwarder!.nameServer : 'none');
+    const { command, options } = this.#commandLine(plan, bounds, etc);
     networked.become(command, options, true);
     return this.#launched(plan, bounds, networked.child, group, networked.dial);
   }
@@ -217,7 +220,7 @@ export class BubblewrapLauncher implements Launcher {
   async #launchOnHostNetwork(plan: LaunchPlan, bounds: Bounds): Promise<LaunchedProcess> {
     const unfit = whyNotLaunchable(plan);
     if (unfit !== undefined) throw unfit;
-    const { command, options } = this.#commandLine(plan, bounds, 'host');
+    const { command, options } = this.#commandLine(plan, bounds, await this.#etc.with('host'));
     const child = spawn('/bin/sh', ['-c', 'ulimit -n 1024 2>/dev/null; exec "$@"', 'sh', ...command], {
       stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'pipe', 'pipe'],
       env: { PATH: '/usr/bin:/bin' },
@@ -243,25 +246,15 @@ export class BubblewrapLauncher implements Launcher {
   #commandLine(
     plan: LaunchPlan,
     bounds: Bounds,
-    nameServer: string | undefined,
+    etc: string,
   ): { readonly command: readonly string[]; readonly options: readonly string[] } {
     const { program, companions, workingDirectory, folders, root } = plan;
-    const etc = join(this.#options.folder, 'etc');
-    const resolver =
-      nameServer === 'host'
-        ? '/etc/resolv.conf'
-        : nameServer === undefined
-          ? join(etc, 'no-resolv.conf')
-          : join(etc, `resolv-${nameServer}.conf`);
-    if (nameServer !== undefined && nameServer !== 'host' && !existsSync(resolver)) {
-      writeFileSync(resolver, `nameserver ${nameServer}\n`);
-    }
     const options = [
       ...['--unshare-user', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
       ...['--uid', userId, '--gid', groupId, '--hostname', 'sandbox', '--die-with-parent'],
       ...(root === undefined ? this.#systemFolders : ['--ro-bind', root, '/']),
       ...['--proc', '/proc', '--dev', '/dev', '--size', String(bounds.temporaryBytes), '--tmpfs', '/tmp'],
-      ...(root === undefined ? etcOf(etc, resolver) : imageEtcOf(root, etc, resolver)),
+      ...(root === undefined ? ['--ro-bind', etc, '/etc'] : imageEtcOf(root, etc)),
       ...folders.flatMap(({ host, seen }) => ['--ro-bind', host, seen]),
       ...(root === undefined ? ['--remount-ro', '/'] : []),
       ...['--chdir', workingDirectory, '--clearenv'],
@@ -370,50 +363,10 @@ function systemFolders(): readonly string[] {
   return options;
 }
 
-/** What programs look up in /etc; nothing that tells of this machine or its users. */
-const etcNames = [
-  ...[
-    'alternatives',
-    'ca-certificates',
-    'ca-certificates.conf',
-    'crypto-policies',
-    'fonts',
-    'ld.so.cache',
-    'ld.so.conf',
-  ],
-  ...['ld.so.conf.d', 'localtime', 'mime.types', 'nsswitch.conf', 'pki', 'protocols', 'services', 'ssl', 'terminfo'],
-];
-
-function etcOf(etc: string, resolver: string): string[] {
-  const families = existsSync('/etc')
-    ? readdirSync('/etc').filter((name) => /^(java|python|ruby|perl|dotnet|openssl)/.test(name))
-    : [];
-  return [
-    ...[...etcNames, ...families].flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
-    ...['passwd', 'group', 'hosts'].flatMap((name) => ['--ro-bind', join(etc, name), `/etc/${name}`]),
-    ...['--ro-bind', resolver, '/etc/resolv.conf'],
-  ];
-}
-
 /** An image brings its own /etc; what only the sandbox knows is laid over it where there is a place for it. */
-function imageEtcOf(root: string, etc: string, resolver: string): string[] {
-  const over = [
-    [join(etc, 'hosts'), '/etc/hosts'],
-    [resolver, '/etc/resolv.conf'],
-  ] as const;
-  return over.flatMap(([from, to]) => (existsSync(join(root, to)) ? ['--ro-bind', from, to] : []));
-}
-
-function writeEtc(folder: string): void {
-  const etc = join(folder, 'etc');
-  mkdirSync(etc, { recursive: true });
-  const files = {
-    passwd: `root:x:0:0:root:/root:/bin/sh\nsbx_user1051:x:${userId}:${groupId}::/home/sbx_user1051:/sbin/nologin\n`,
-    group: `root:x:0:\nsbx_user1051:x:${groupId}:\n`,
-    hosts: '127.0.0.1 localhost sandbox sandbox.localdomain sandbox.local\n::1 localhost\n',
-    'no-resolv.conf': '# no name server: this sandbox has no way out\n',
-  };
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(etc, name), text);
+function imageEtcOf(root: string, etc: string): string[] {
+  const over = ['hosts', 'resolv.conf'].filter((name) => existsSync(join(root, 'etc', name)));
+  return over.flatMap((name) => ['--ro-bind', join(etc, name), `/etc/${name}`]);
 }
 
 function onPath(name: string): string | undefined {

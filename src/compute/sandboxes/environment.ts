@@ -10,14 +10,20 @@ import type {
   Sandbox,
   SandboxSpec,
 } from '../../platform/compute.ts';
-import { initLimitMs, longestInitLimitMs, provisionedInitLimitMs, restoreLimitMs } from '../limits.ts';
+import {
+  externalShutdownMs,
+  initLimitMs,
+  longestInitLimitMs,
+  provisionedInitLimitMs,
+  restoreLimitMs,
+} from '../limits.ts';
 import { StreamedResponse } from '../runtime-api/streamed-response.ts';
 import {
   entrypointFailure,
   exitFailure,
   extensionFailure,
-  extensionLaunchFailure,
   type Failure,
+  launchFailure,
   reportedFailure,
   timeoutFailure,
   tooLargeFailure,
@@ -103,6 +109,10 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
   #timedOut = false;
   #endBusy: (() => void) | undefined;
   #closing: Promise<void> | undefined;
+  /** Nothing is to begin any more. */
+  #shut = false;
+  /** Called when the invocation that has been answered is over. */
+  #whenOver: (() => void) | undefined;
 
   private constructor(options: EnvironmentOptions) {
     this.id = options.id;
@@ -218,7 +228,7 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
 
   /** A process has ended, and its last words have been heard: now it is judged. */
   onEnd(run: Run, { by, status }: RunEnd): void {
-    if (run !== this.#run || this.#closing !== undefined || this.#phase === 'down') return;
+    if (run !== this.#run || this.#shut || this.#phase === 'down') return;
     this.#setBusy();
     this.#stopTimerIfIdle();
     const reported = this.#reportedType;
@@ -246,7 +256,7 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
     this.#run = undefined;
     // The last run may take its time: nobody's counts meanwhile.
     await this.#ending;
-    if (this.#closing !== undefined) {
+    if (this.#shut) {
       this.#phase = 'down';
       return;
     }
@@ -259,7 +269,7 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
     try {
       await run.start();
       // Its time ran out, or it was closed, while it was being started.
-      if (this.#initFailure !== undefined || this.#timedOut || this.#closing !== undefined) run.kill();
+      if (this.#initFailure !== undefined || this.#timedOut || this.#shut) run.kill();
     } catch (error) {
       if (!(error instanceof LaunchError)) throw error;
       this.#initFailure = { status: 'error', failure: (id) => launchFailure(id, error) };
@@ -314,7 +324,7 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
     const report: InitReport = { durationMs, phase, status: this.#timedOut ? 'timeout' : status, errorType };
     this.#run?.events.initDone(report, this.#run.extensionStatuses);
     this.#spec.onInit?.(report);
-    if (pending === undefined || this.#closing !== undefined) {
+    if (pending === undefined || this.#shut) {
       this.#reset(reason);
     } else if (phase === 'invoke') {
       this.#fail(failure, reason);
@@ -339,6 +349,7 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
       return;
     }
     this.#phase = 'ready';
+    this.#whenOver?.();
     if (this.#pending !== undefined) this.#handOver(this.#pending);
     else if (this.#spec.debug === undefined) run.rest();
   }
@@ -419,7 +430,7 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
   /** Whatever is under way has had its time. */
   #stop(reason: ShutdownReason): void {
     const run = this.#run;
-    if (run === undefined || this.#closing !== undefined || this.#phase === 'down') return;
+    if (run === undefined || this.#shut || this.#phase === 'down') return;
     if (!run.hasExtensions) run.kill();
     else this.#broken({ status: 'error', failure: killed }, reason);
   }
@@ -447,6 +458,7 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
     this.#stopTimer();
     const run = this.#run;
     this.#phase = 'down';
+    this.#whenOver?.();
     if (run === undefined) return;
     // Time flows while it ends, if it is given any.
     const endBusy = this.#clock.busy();
@@ -454,6 +466,8 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
   }
 
   async #close(reason: ShutdownReason): Promise<void> {
+    if (reason === 'spindown' && this.#phase === 'answered' && this.#run?.hasExtensions) await this.#invocationOver();
+    this.#shut = true;
     await this.#launching?.catch(() => {
       // Whoever started it has been told.
     });
@@ -469,6 +483,17 @@ export class ExecutionEnvironment implements Sandbox, RunListener {
       this.#options.onEnd(this);
     }
     await rm(this.#options.scratchFolder, { recursive: true, force: true });
+  }
+
+  /** What extensions do behind the answer belongs to the invocation; it is waited for, though not for as long as the function's time. */
+  async #invocationOver(): Promise<void> {
+    const endBusy = this.#clock.busy();
+    const given = this.#clock.at(this.#clock.now() + externalShutdownMs, () => this.#whenOver?.());
+    await new Promise<void>((resolve) => {
+      this.#whenOver = resolve;
+    });
+    given.cancel();
+    endBusy();
   }
 
   #failClosed({ invocation }: Pending): void {
@@ -509,20 +534,4 @@ const killed: FailureFor = (requestId) => exitFailure(requestId, { code: null, s
 function initLimit(spec: SandboxSpec): number {
   if (spec.initializationType === 'on-demand') return initLimitMs;
   return Math.min(Math.max(provisionedInitLimitMs, spec.timeoutMs), longestInitLimitMs);
-}
-
-function launchFailure(requestId: string, error: LaunchError): Failure {
-  if (error.companion === undefined) return entrypointFailure(requestId, launchProblem(error, '/var/task/bootstrap'));
-  return extensionLaunchFailure(requestId, launchProblem(error, error.companion));
-}
-
-/** In the words of AWS's supervisor, which sees the package at /var/task. */
-function launchProblem(error: LaunchError, program: string): string {
-  const texts: Readonly<Record<string, string>> = {
-    EACCES: 'permission denied',
-    ENOEXEC: 'exec format error',
-    ENOENT: 'no such file or directory',
-  };
-  const text = texts[error.code];
-  return text === undefined ? error.message : `fork/exec ${program}: ${text}`;
 }

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 import { responseLimitBytes, streamedResponseLimitBytes } from '../limits.ts';
-import type { ExitStatus } from './launcher.ts';
+import type { ExitStatus, LaunchError } from './launcher.ts';
 
 export interface Failure {
   /** For the log and for telemetry; as a rule the payload's too. */
@@ -30,10 +30,6 @@ export function extensionFailure(requestId: string, status: ExitStatus, reported
   const text =
     status.signal === null ? `exit ${status.code === 0 ? 'code' : 'status'} ${status.code}` : signalText(status.signal);
   return withRequestId(requestId, reportedType ?? 'Extension.Crash', text);
-}
-
-export function extensionLaunchFailure(requestId: string, problem: string): Failure {
-  return withRequestId(requestId, 'Extension.LaunchError', problem);
 }
 
 /** A streamed response broke off, though the runtime is still there. */
@@ -66,6 +62,12 @@ export function reportedFailure(errorType: string | undefined, body: Buffer): Fa
   const type = typeInBody(body) ?? errorType ?? 'Unhandled';
   if (body.length > 0) return { errorType: type, payload: body };
   return { errorType: type, payload: Buffer.from(JSON.stringify({ errorType: type, errorMessage: '' })) };
+}
+
+/** A program or an extension could not be started at all. */
+export function launchFailure(requestId: string, error: LaunchError): Failure {
+  if (error.companion === undefined) return entrypointFailure(requestId, launchProblem(error, '/var/task/bootstrap'));
+  return withRequestId(requestId, 'Extension.LaunchError', launchProblem(error, error.companion));
 }
 
 function withRequestId(requestId: string, errorType: string, text: string): Failure {
@@ -110,3 +112,14 @@ const signalNames: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGTERM: 'terminated',
   SIGTRAP: 'trace/breakpoint trap',
 };
+
+/** In the words of AWS's supervisor, which sees the package at /var/task. */
+function launchProblem(error: LaunchError, program: string): string {
+  const texts: Readonly<Record<string, string>> = {
+    EACCES: 'permission denied',
+    ENOEXEC: 'exec format error',
+    ENOENT: 'no such file or directory',
+  };
+  const text = texts[error.code];
+  return text === undefined ? error.message : `fork/exec ${program}: ${text}`;
+}

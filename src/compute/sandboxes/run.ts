@@ -46,8 +46,6 @@ export type ShutdownReason = 'spindown' | 'failure' | 'timeout';
 const lastWordsMs = 1_000;
 /** Turns of the event loop that `drained` spends at most on a function that never stops writing. */
 const drainTurns = 16;
-/** Of a shutdown, what buffered telemetry may take before the extensions are told to end; our choice. */
-const flushMs = 300;
 
 export class Run {
   readonly telemetry: Telemetry;
@@ -304,7 +302,8 @@ export class Run {
     }
     if (this.#companionsLeft === 0) return;
     await this.drained();
-    await this.#within(Math.min(flushMs, leftMs()), this.telemetry.flush());
+    // What is buffered comes before the word that it is over; a listener that does not take it leaves half of the time for that.
+    await this.#within(leftMs() / 2, this.telemetry.flush());
     const told = extensions.shutdown(reason, deadlineMs);
     const names = extensions.statuses().map(({ name }) => name);
     const exits = launched.companions.filter((_, index) => told.includes(names[index]!)).map(({ exited }) => exited);

@@ -46,6 +46,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   startOptions(command('up <dir>', 'start if needed, deploy, then follow changes of code and template'))
     .option('--stack <name>', "the stack's name (default: the folder's)")
     .option('--parameter <key=value...>', 'a parameter of the template')
+    .option('--debug <function>', 'let this function wait for a debugger (may be given again)', appended)
+    .option('--debug-port <n>', 'the first port for debuggers (default 9229; Python 5678, Java 5005)')
     .action(async (dir: string, options) => {
       await (await import('./commands/up.ts')).up(terminal, globals(), dir, options);
     });
@@ -72,6 +74,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     .option('-p, --payload <json>', 'the event')
     .option('-e, --event <file>', 'a file that holds the event, or - for standard input')
     .option('--async', 'do not wait for the answer')
+    .option('-w, --watch', 'invoke again whenever the function or the event file changes')
     .action(async (name: string, options) => {
       await (await import('./commands/invoke.ts')).invoke(terminal, client(), name, options);
     });
@@ -162,6 +165,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     }
     return reportError(error, terminal.json);
   }
+}
+
+function appended(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 function startOptions(command: Command): Command {

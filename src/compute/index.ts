@@ -62,6 +62,8 @@ class SandboxCompute implements Compute {
   /** The scratch folders of this run: `<folder>/sandboxes/<run>/<sandbox>`. */
   readonly #scratchFolder: string;
   #launcher: Promise<Launcher> | undefined;
+  /** Of functions that are debugged: a debugger and its editor know their files by the names that this machine has for them. */
+  #debugLauncher: Launcher | undefined;
   #closed = false;
 
   constructor(options: ComputeOptions) {
@@ -110,8 +112,7 @@ class SandboxCompute implements Compute {
   async start(spec: SandboxSpec): Promise<Sandbox> {
     if (this.#closed) throw new Error('the cloud is stopping: no sandbox is started any more');
     if (spec.runtime !== undefined) await this.#tellOnce(spec.runtime);
-    this.#launcher ??= this.#open();
-    const launcher = await this.#launcher;
+    const launcher = await this.#launcherFor(spec);
     const id = this.#options.random.hex(16);
     const scratchFolder = join(this.#scratchFolder, id);
     const temporaryFolder = join(scratchFolder, 'tmp');
@@ -138,27 +139,40 @@ class SandboxCompute implements Compute {
     this.#closed = true;
     await Promise.all([...this.#sandboxes].map((sandbox) => sandbox.close('spindown')));
     await (await this.#launcher)?.close();
+    await this.#debugLauncher?.close();
     await removeTree(this.#scratchFolder);
+  }
+
+  async #launcherFor({ debug }: SandboxSpec): Promise<Launcher> {
+    this.#launcher ??= this.#open();
+    const launcher = await this.#launcher;
+    if (debug === undefined || !launcher.ownFiles) return launcher;
+    this.#debugLauncher ??= new ProcessLauncher(this.#marker, new Trees());
+    return this.#debugLauncher;
+  }
+
+  /** Stands in the environment of every process of this run. */
+  get #marker(): string {
+    return `TMPDIR=${this.#scratchFolder}/`;
   }
 
   async #open(): Promise<Launcher> {
     const folder = join(this.#options.folder, 'sandboxes');
     await removeTree(folder);
     await mkdir(this.#scratchFolder, { recursive: true });
-    const marker = `TMPDIR=${this.#scratchFolder}/`;
     const trees = new Trees();
     const { sandbox = 'auto', log } = this.#options;
     const tools = sandbox === 'process' ? { missing: 'asked for' } : await findTools();
-    if (!('missing' in tools)) return this.#openBubblewrap(tools, trees, marker);
+    if (!('missing' in tools)) return this.#openBubblewrap(tools, trees);
     if (sandbox === 'bubblewrap') throw new Error(tools.missing);
     if (sandbox === 'auto')
       log.info(`functions run as plain processes, without files and network of their own: ${tools.missing}`);
     if (!procAvailable)
       log.warn('the memory of functions is not bounded on this system: it has no /proc to watch it by');
-    return new ProcessLauncher(marker, trees);
+    return new ProcessLauncher(this.#marker, trees);
   }
 
-  #openBubblewrap(tools: Tools, trees: Trees, marker: string): Launcher {
+  #openBubblewrap(tools: Tools, trees: Trees): Launcher {
     const { random, log, ingress, endpoint } = this.#options;
     if (tools.forwarder === undefined) {
       log.info(
@@ -170,7 +184,7 @@ class SandboxCompute implements Compute {
       random,
       trees,
       folder: this.#scratchFolder,
-      marker,
+      marker: this.#marker,
       runtimesFolder: this.#bootstraps,
       ingress,
       endpointPort: () => Number(new URL(endpoint()).port),

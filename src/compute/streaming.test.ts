@@ -60,6 +60,25 @@ describe('a streamed response', () => {
     await until(() => output.includes('answered 202 {"status":"OK"}'));
   });
 
+  it('is one by its caller, where a chunked response names no mode', async () => {
+    const program = streaming(`
+      const request = open('POST', runtime + 'invocation/' + id + '/response', { 'Transfer-Encoding': 'chunked' });
+      answer = answerOf(request);
+      request.write('first ');
+      while (event.waits && !fs.existsSync(DIR + '/go')) await sleep(5);
+      request.end('second');`);
+    const { sandbox, folder } = await startEnvironment({ program });
+    const whole = await sandbox.invoke(invocation({ waits: false }));
+    expect(whole).toMatchObject({ outcome: 'response', payload: Buffer.from('first second') });
+
+    const { sink, text } = collector();
+    const invoked = sandbox.invoke(invocation({ waits: true }, { sink }));
+    await until(() => text() === 'first ');
+    await writeFile(`${folder}/go`, '');
+    expect(await invoked).toMatchObject({ outcome: 'response', payload: Buffer.alloc(0) });
+    expect(text()).toBe('first second');
+  });
+
   it('is read no faster than its caller takes it', async () => {
     const { sandbox, output } = await startEnvironment({
       program: streaming(`

@@ -7,6 +7,7 @@ import type { Caller } from '../platform/context.ts';
 import type { Images } from '../platform/images.ts';
 import { ImageError } from '../platform/oci.ts';
 import type { Bus } from '../platform/service.ts';
+import { UserMistake } from '../platform/user-mistake.ts';
 import { AwsError } from '../wire/errors.ts';
 import type { WireRequest, WireResponse } from '../wire/message.ts';
 import { loadIndex, loadModel } from '../wire/model.ts';
@@ -19,6 +20,8 @@ export interface Controlled {
   nowMs(): number;
   /** What a service tells beyond AWS's API; undefined where it tells nothing. */
   inspect(service: string, caller: Caller, query: Record<string, unknown>): Promise<unknown>;
+  /** Does with a service what AWS's API has no operation for. */
+  steer(service: string, caller: Caller, command: Record<string, unknown>): Promise<unknown>;
   status(): Promise<Record<string, unknown>>;
   readonly blobs: BlobStore;
   readonly images: Images;
@@ -38,6 +41,7 @@ export const controlPrefix = '/_unkai/';
  * | GET traces[?traceId=] | the latest spans |
  * | POST call/SERVICE/OPERATION {input} | an AWS operation as the caller; bytes as {"$base64": "…"} |
  * | POST inspect/SERVICE {query} | what a service tells beyond AWS's API |
+ * | POST steer/SERVICE {command} | what is done with a service beyond AWS's API |
  * | POST blobs (bytes) | stores a blob, answers {digest} |
  * | PUT blobs/DIGEST (bytes, as they come) | stores a blob of any size, answers {digest, sizeBytes} |
  * | POST blobs/missing {digests} | which of them are not there, {missing} |
@@ -66,19 +70,6 @@ async function answering(run: () => Promise<WireResponse>): Promise<WireResponse
   }
 }
 
-class UserMistake extends Error {
-  readonly status: number;
-  readonly code: string;
-  readonly hint: string;
-
-  constructor(status: number, code: string, message: string, hint: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.hint = hint;
-  }
-}
-
 async function route(request: WireRequest, caller: Caller, cloud: Controlled): Promise<WireResponse> {
   const { faults, tracer } = cloud;
   const path = request.path.slice(controlPrefix.length);
@@ -97,6 +88,8 @@ async function route(request: WireRequest, caller: Caller, cloud: Controlled): P
   }
   const inspect = request.method === 'POST' ? /^inspect\/([a-z0-9]+)$/.exec(path) : null;
   if (inspect !== null) return json(200, await cloud.inspect(inspect[1]!, caller, parse(request)));
+  const steer = request.method === 'POST' ? /^steer\/([a-z0-9]+)$/.exec(path) : null;
+  if (steer !== null) return json(200, await cloud.steer(steer[1]!, caller, parse(request)));
   switch (`${request.method} ${path}`) {
     case 'GET status':
       return json(200, await cloud.status());

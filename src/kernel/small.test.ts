@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { BlobStore } from './blobs/contract.ts';
+import { type BlobStore, DigestMismatch } from './blobs/contract.ts';
 import { FileBlobs } from './blobs/file-blobs.ts';
 import { MemoryBlobs } from './blobs/memory-blobs.ts';
 import { VirtualClock } from './clock/virtual.ts';
@@ -138,6 +138,26 @@ describe.each(['files', 'memory'])('blobs in %s', (kind) => {
       expect(await blobs.put(Buffer.from('hello'))).toBe(digest);
       expect((await blobs.get(digest))?.toString()).toBe('hello');
       expect(await blobs.get('0'.repeat(64))).toBeUndefined();
+    });
+  });
+
+  it('takes and gives streams, and keeps nothing of one that breaks or is not what its digest says', async () => {
+    await withBlobs(async (blobs, folder) => {
+      const pieces = async function* (fails: boolean): AsyncGenerator<Buffer> {
+        yield Buffer.from('hel');
+        if (fails) throw new Error('broken');
+        yield Buffer.from('lo');
+      };
+      const digest = '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824';
+      await expect(blobs.putStream(pieces(true), digest)).rejects.toThrow('broken');
+      await expect(blobs.putStream(pieces(false), '0'.repeat(64))).rejects.toThrow(DigestMismatch);
+      expect(await blobs.stream(digest)).toBeUndefined();
+      if (kind === 'files') expect(await readdir(folder, { recursive: true })).toEqual(['incoming']);
+      expect(await blobs.putStream(pieces(false))).toEqual({ digest, sizeBytes: 5 });
+      expect(await blobs.putStream(pieces(false), digest)).toEqual({ digest, sizeBytes: 5 });
+      const read: Buffer[] = [];
+      for await (const piece of (await blobs.stream(digest))!) read.push(piece as Buffer);
+      expect(Buffer.concat(read).toString()).toBe('hello');
     });
   });
 

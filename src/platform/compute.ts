@@ -102,8 +102,8 @@ export type InvocationResult =
   /** `payload` is empty where the response went into the sink, which knows that it began. */
   | { readonly outcome: 'response'; readonly payload: Buffer; readonly stats: InvocationStats }
   /**
-   * The function or its runtime failed. `payload` is the error JSON. When `fatal` the sandbox is gone: it crashed, timed out,
-   * exited, or failed to start. What a sink had been given before stays given.
+   * The function or its runtime failed. `payload` is the error JSON. When `fatal` its processes are gone: they crashed, timed out, exited,
+   * or failed to start; another invocation starts them anew, with what lies in /tmp. What a sink had been given before stays given.
    */
   | {
       readonly outcome: 'error';
@@ -130,7 +130,7 @@ export interface Sandbox {
   invoke(invocation: Invocation): Promise<InvocationResult>;
   /** Resolves when all that the function wrote before its last answer has been given to `onLog`; costs no more than a turn or two. */
   drained(): Promise<void>;
-  /** False once it has crashed, timed out or been closed. */
+  /** False once it has been closed. */
   readonly alive: boolean;
   /** Ends the process tree; resolves when it is gone. */
   close(reason: 'spindown' | 'failure' | 'timeout'): Promise<void>;

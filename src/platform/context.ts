@@ -22,6 +22,8 @@ export interface Caller {
   readonly principal: Principal;
   /** The span that caused the call. */
   readonly trace?: TraceContext;
+  /** X-Amzn-Trace-Id of the HTTP request that the call began as: it carries the lineage by which loops of functions are found. */
+  readonly traceHeader?: string;
 }
 
 /** What a handler gets beside its input. */

@@ -84,8 +84,8 @@ export class Dispatcher implements Bus {
       internal: true,
       signal: () => this.#neverAborted,
     });
-    // Stored text that may go out as it is must be read for callers in here. Only DynamoDB answers with such.
-    return service === 'dynamodb' ? withoutRawJson(output) : output;
+    // Stored text that may go out as it is must be read for callers in here. Only DynamoDB and its streams answer with such.
+    return service === 'dynamodb' || service === 'dynamodbstreams' ? withoutRawJson(output) : output;
   }
 
   /** Carries the call out; rejects with AwsError only. */
@@ -105,7 +105,7 @@ export class Dispatcher implements Bus {
         const refusal = await authorizer.deny(caller.principal, action, touched?.resource ?? '*');
         if (refusal !== undefined)
           throw new AwsError(accessDeniedCode(service), refusal, {
-            status: service === 'dynamodb' || service === 'sqs' ? 400 : 403,
+            status: service === 'dynamodb' || service === 'dynamodbstreams' || service === 'sqs' ? 400 : 403,
           });
       }
       const point = faults.active ? strikingPoint(faults, `${service}.${operation}`) : undefined;
@@ -148,6 +148,7 @@ class OperationContext implements RequestContext {
   readonly origin: string;
   readonly internal: boolean;
   readonly trace: TraceContext;
+  declare readonly traceHeader?: string;
   readonly #signal: () => AbortSignal;
   readonly #bus: Bus;
   readonly #clock: Clock;
@@ -162,6 +163,7 @@ class OperationContext implements RequestContext {
     this.origin = admission.origin;
     this.internal = admission.internal;
     this.trace = span;
+    if (caller.traceHeader !== undefined) this.traceHeader = caller.traceHeader;
     this.#signal = admission.signal;
     this.#bus = bus;
     this.#clock = clock;
@@ -195,6 +197,7 @@ function strikingPoint(faults: Faults, scope: string): string | undefined {
 
 /** The prefix of IAM actions where it is not the service's name here. */
 function actionPrefix(service: ServiceName): string {
+  if (service === 'dynamodbstreams') return 'dynamodb';
   return service === 'apigatewayv2' ? 'apigateway' : service;
 }
 

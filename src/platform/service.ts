@@ -8,7 +8,8 @@ import type { Store } from '../kernel/store/contract.ts';
 import type { Tracer } from '../kernel/trace/trace.ts';
 import type { Compute } from './compute.ts';
 import type { Caller, Input, OperationName, Output, RequestContext, ServiceName } from './context.ts';
-import type { Credentials } from './credentials.ts';
+import type { Authorizer, Credentials } from './credentials.ts';
+import type { Images } from './images.ts';
 import type { Logger } from './log.ts';
 import type { ResourceType } from './resource-type.ts';
 import type { Streams } from './streams.ts';
@@ -29,7 +30,10 @@ export interface Platform {
   readonly bus: Bus;
   readonly targets: Targets;
   readonly streams: Streams;
+  readonly images: Images;
   readonly credentials: Credentials;
+  /** Where IAM's policies decide in this cloud: for surfaces, whose requests do not come through an operation. */
+  readonly authorizer: Authorizer | undefined;
   readonly compute: Compute;
   /** CloudFormation's resource types by name, of all services. */
   readonly resourceTypes: ReadonlyMap<string, ResourceType>;
@@ -81,6 +85,8 @@ export interface Service<S extends ServiceName = ServiceName> {
   readonly surfaces?: readonly Surface[];
   /** What the cloud tells of this service beyond AWS's API, for the CLI and the console; throws AwsError. */
   readonly inspect?: (caller: Caller, query: Readonly<Record<string, unknown>>) => Promise<unknown>;
+  /** What the cloud does with this service beyond AWS's API, for the CLI; throws AwsError and UserMistake. */
+  readonly steer?: (caller: Caller, command: Readonly<Record<string, unknown>>) => Promise<unknown>;
   /** Registers agenda handlers and starts workers; called once, after every service is created. */
   start?(): Promise<void> | void;
   /** Ends what it started; everything durable stays in the store. */

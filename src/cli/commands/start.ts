@@ -22,10 +22,11 @@ export async function start(terminal: Terminal, options: StartOptions): Promise<
   await cloud.ended;
 }
 
-/** Starts a cloud in this process and prints the one line that says where it is. */
+/** Starts a cloud in this process and prints the one line that says where it is. `beforeEnd`: what is to be done before it ends. */
 export async function launch(
   terminal: Terminal,
   options: StartOptions,
+  beforeEnd: () => Promise<void> = async () => {},
 ): Promise<Cloud & { readonly ended: Promise<void> }> {
   const chosen = cloudOptions(options);
   const { startCloud } = await import('../../cloud.ts');
@@ -39,7 +40,7 @@ export async function launch(
     // A second signal means it: whoever asks twice does not want to wait for what is still running.
     if (finishing) process.exit(130);
     finishing = true;
-    await cloud.close();
+    await beforeEnd().finally(() => cloud.close());
     end();
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void finish());

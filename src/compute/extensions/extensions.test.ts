@@ -74,6 +74,7 @@ describe('external extensions', () => {
     expect(notes(started)).not.toContain('ends');
     await sandbox.invoke(invocation(2));
     expect(clock.elapsed() - answeredAtMs).toBeGreaterThan(300);
+    await until(() => notes(started).length >= 3);
     expect(notes(started).slice(0, 3)).toEqual(['begins', 'ends', 'begins']);
   });
 
@@ -252,6 +253,7 @@ describe('internal extensions', () => {
       handler: 'index.handler',
     });
     await sandbox.invoke(invocation(2));
+    await until(() => notes(started).length >= 3);
     expect(notes(started).slice(0, 3)).toEqual(['INVOKE', 'done', 'INVOKE']);
   });
 

@@ -66,6 +66,7 @@ export function reportedFailure(errorType: string | undefined, body: Buffer): Fa
 
 /** A program or an extension could not be started at all. */
 export function launchFailure(requestId: string, error: LaunchError): Failure {
+  if (error.code === 'Runtime.InvalidWorkingDir') return withRequestId(requestId, error.code, error.message);
   if (error.companion === undefined) return entrypointFailure(requestId, launchProblem(error, '/var/task/bootstrap'));
   return withRequestId(requestId, 'Extension.LaunchError', launchProblem(error, error.companion));
 }

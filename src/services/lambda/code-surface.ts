@@ -1,8 +1,10 @@
 import type { Platform } from '../../platform/service.ts';
 import type { Surface, SurfaceRequest, SurfaceResponse } from '../../platform/surface.ts';
-import { type FunctionRecord, type FunctionVersion, keys, type Place, read } from './state.ts';
+import { type FunctionRecord, type FunctionVersion, keys, type LayerVersionRecord, type Place, read } from './state.ts';
 
 const pathPrefix = '/_aws/lambda/code/';
+/** In the place of a function's version: the content of a layer's. */
+const layerMark = 'layer:';
 
 /** Where a version's package can be had; the digest in it is what a presigned address's signature is on AWS. */
 export function codeLocation(origin: string, place: Place, name: string, version: FunctionVersion): string {
@@ -10,12 +12,25 @@ export function codeLocation(origin: string, place: Place, name: string, version
   return `${origin}${pathPrefix}${parts.map(encodeURIComponent).join('/')}`;
 }
 
-/** Serves packages at the addresses that GetFunction gives. */
+/** Where the content of a layer's version can be had. */
+export function layerLocation(origin: string, place: Place, { name, version, digest }: LayerVersionRecord): string {
+  const parts = [place.account, place.region, name, `${layerMark}${version}`, digest];
+  return `${origin}${pathPrefix}${parts.map(encodeURIComponent).join('/')}`;
+}
+
+/** Serves packages at the addresses that GetFunction and GetLayerVersion give. */
 export function codeSurface({ store, blobs }: Platform): Surface {
-  const versionAt = async (place: Place, name: string, version: string): Promise<FunctionVersion | undefined> => {
-    if (version === '$LATEST') return (await read<FunctionRecord>(store, keys.function(place, name)))?.record.latest;
+  const digestAt = async (place: Place, name: string, version: string): Promise<string | undefined> => {
+    if (version.startsWith(layerMark)) {
+      const number = Number(version.slice(layerMark.length));
+      if (!Number.isInteger(number)) return undefined;
+      return (await read<LayerVersionRecord>(store, keys.layerVersion(place, name, number)))?.record.digest;
+    }
+    if (version === '$LATEST') {
+      return (await read<FunctionRecord>(store, keys.function(place, name)))?.record.latest.codeDigest;
+    }
     if (!/^\d+$/.test(version)) return undefined;
-    return (await read<FunctionVersion>(store, keys.version(place, name, version)))?.record;
+    return (await read<FunctionVersion>(store, keys.version(place, name, version)))?.record.codeDigest;
   };
   return {
     name: 'lambda-code',
@@ -24,8 +39,8 @@ export function codeSurface({ store, blobs }: Platform): Surface {
       if (method !== 'GET') return plain(405, 'Only GET is allowed here.');
       const parts = decodedParts(path.slice(pathPrefix.length));
       const [account = '', region = '', name = '', version = '', digest = ''] = parts ?? [];
-      const found = await versionAt({ account, region }, name, version);
-      const zip = found?.codeDigest === digest ? await blobs.get(digest) : undefined;
+      const found = await digestAt({ account, region }, name, version);
+      const zip = found === digest ? await blobs.get(digest) : undefined;
       if (zip === undefined) return plain(404, 'There is no such package, or it has been replaced.');
       return { status: 200, headers: [['content-type', 'application/zip']], body: zip };
     },

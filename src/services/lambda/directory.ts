@@ -10,6 +10,7 @@ import {
   type Place,
   type PolicyRecord,
   read,
+  type UrlRecord,
 } from './state.ts';
 
 /** How long an entry is believed without a look at the store: other processes may write there. */
@@ -30,6 +31,7 @@ export interface FunctionEntry {
   readonly aliases: Map<string, Promise<AliasRecord | undefined>>;
   readonly policies: Map<string, Promise<PolicyRecord | undefined>>;
   readonly invokeConfigs: Map<string, Promise<InvokeConfigRecord | undefined>>;
+  readonly urls: Map<string, Promise<UrlRecord | undefined>>;
   /** Answers of the resource policy that were worked out already. */
   readonly permitted: Map<string, boolean>;
 }
@@ -93,6 +95,10 @@ export class Directory {
     );
   }
 
+  url(entry: FunctionEntry, qualifier: string): Promise<UrlRecord | undefined> {
+    return this.#child(entry.urls, qualifier, () => keys.url(entry.place, entry.record.name, qualifier));
+  }
+
   account(place: Place): AccountRecord | Promise<AccountRecord> {
     const key = accountKey(place);
     const known = this.#accounts.get(key);
@@ -123,6 +129,7 @@ export class Directory {
       aliases: new Map(),
       policies: new Map(),
       invokeConfigs: new Map(),
+      urls: new Map(),
       permitted: new Map(),
     };
     // What was read before a write of this process must not outlive it.

@@ -123,6 +123,7 @@ export class EventQueue {
       return { outcome: done.functionError === undefined ? 'success' : 'function-error', result };
     } catch (error) {
       if (!(error instanceof AwsError)) throw error;
+      if (error.code === 'RecursiveInvocationException') return { outcome: 'recursive' };
       return { outcome: 'unavailable', statusCode: error.status };
     }
   }

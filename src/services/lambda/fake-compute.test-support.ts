@@ -19,6 +19,8 @@ export interface FakeCall {
   readonly invocation: Invocation;
   readonly sandboxId: string;
   log(line: string): void;
+  /** Streams the response: what the function returns is no part of it then. Pieces resolve when the next may come. */
+  stream(contentType?: string): (piece: string | Buffer) => Promise<void>;
 }
 
 export class Crash extends Error {}
@@ -29,6 +31,10 @@ export class FakeCompute implements Compute {
   readonly sandboxes: FakeSandbox[] = [];
   readonly invocations: { readonly functionName: string; readonly requestId: string; readonly event: unknown }[] = [];
   unsupported: string | undefined;
+  /** The digests of what was asked to be provided for. */
+  readonly provided: (readonly string[])[] = [];
+  /** Sandboxes whose initialisation fails, by function. */
+  readonly brokenAtInit = new Set<string>();
 
   /** Puts itself into a cloud in place of the real one. */
   static into(platform: Platform): FakeCompute {
@@ -40,6 +46,16 @@ export class FakeCompute implements Compute {
   async start(spec: SandboxSpec): Promise<Sandbox> {
     const sandbox = new FakeSandbox(this, spec, `sandbox-${this.sandboxes.length}`);
     this.sandboxes.push(sandbox);
+    const broken = this.brokenAtInit.has(spec.functionName);
+    setImmediate(() => {
+      if (sandbox.alive)
+        spec.onInit?.({
+          durationMs: 20.25,
+          phase: 'init',
+          status: broken ? 'error' : 'success',
+          ...(broken ? { errorType: 'Runtime.ExitError' } : {}),
+        });
+    });
     return sandbox;
   }
 
@@ -47,10 +63,16 @@ export class FakeCompute implements Compute {
     return this.unsupported === undefined ? { ok: true } : { ok: false, reason: this.unsupported };
   }
 
-  async provide(): Promise<undefined> {}
+  async provide(_runtime: string, digests: readonly string[]): Promise<undefined> {
+    this.provided.push(digests);
+  }
 
   async inspect(zip: Uint8Array): Promise<PackageInspection> {
-    if (zip[0] === 0x50 && zip[1] === 0x4b) return { ok: true, unzippedBytes: zip.byteLength };
+    if (zip[0] === 0x50 && zip[1] === 0x4b) {
+      // A file named by a number of bytes stands for as many.
+      const bytes = /unpacked-(\d+)/.exec(Buffer.from(zip).toString('latin1'))?.[1];
+      return { ok: true, unzippedBytes: bytes === undefined ? zip.byteLength : Number(bytes) };
+    }
     return { ok: false, message: 'Could not unzip uploaded file. Please check your file, then try to upload again.' };
   }
 
@@ -84,7 +106,18 @@ class FakeSandbox implements Sandbox {
     const run = this.#compute.functions.get(functionName) ?? ((echoed: unknown) => echoed);
     try {
       const log = (line: string): void => this.spec.onLog(line);
-      const answer = await run(event, { spec: this.spec, invocation, sandboxId: this.id, log });
+      let streamed: Buffer[] | undefined;
+      const stream = (contentType?: string) => {
+        streamed = [];
+        invocation.sink?.begin(contentType);
+        return async (piece: string | Buffer): Promise<void> => {
+          const bytes = Buffer.from(piece);
+          if (invocation.sink === undefined) streamed!.push(bytes);
+          else await invocation.sink.write(bytes);
+        };
+      };
+      const answer = await run(event, { spec: this.spec, invocation, sandboxId: this.id, log, stream });
+      if (streamed !== undefined) return { outcome: 'response', payload: Buffer.concat(streamed), stats };
       return { outcome: 'response', payload: Buffer.from(JSON.stringify(answer ?? null)), stats };
     } catch (error) {
       const fatal = error instanceof Crash;

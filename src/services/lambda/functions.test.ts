@@ -122,14 +122,22 @@ describe('functions', () => {
       message: 'Function already exist: twice',
       status: 409,
     });
-    expect((await failure(create('image', { Code: { ImageUri: 'x' } }))).status).toBe(501);
-    expect(
-      (await failure(create('layered', { Layers: ['arn:aws:lambda:us-east-1:000000000000:layer:a:1'] }))).status,
-    ).toBe(501);
+    const FileSystemConfigs = [
+      {
+        Arn: `arn:aws:elasticfilesystem:us-east-1:${account}:access-point/fsap-0123456789abcdef0`,
+        LocalMountPath: '/mnt/a',
+      },
+    ];
+    expect((await failure(create('mounted', { FileSystemConfigs }))).status).toBe(501);
   });
 
   it.each([
     [{ Runtime: 'nodejs12.x' as const }, 'InvalidParameterValueException', 'no longer supported'],
+    [
+      { Runtime: 'PYTHON3.9' as 'python3.9' },
+      'InvalidParameterValueException',
+      "Value PYTHON3.9 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [nodejs20.x, python3.14,",
+    ],
     [{ Timeout: 901 }, 'ValidationException', "Value '901' at 'timeout'"],
     [{ MemorySize: 10241 }, 'ValidationException', "Value '10241' at 'memorySize'"],
     [{ Role: 'r1' }, 'ValidationException', "Value 'r1' at 'role' failed to satisfy constraint"],

@@ -4,16 +4,26 @@ import { defineService } from '../../platform/service.ts';
 import { AwsError } from '../../wire/errors.ts';
 import { codeSurface } from './code-surface.ts';
 import { createEngine } from './engine.ts';
+import { functionUrlSurface } from './function-urls.ts';
+import { inspectFunction } from './inspect.ts';
+import { codeSigningOperations } from './operations/code-signing.ts';
 import { concurrencyOperations } from './operations/concurrency.ts';
+import { functionSettingOperations } from './operations/function-settings.ts';
 import { functionOperations } from './operations/functions.ts';
 import { invokeOperations } from './operations/invoke.ts';
 import { invokeConfigOperations } from './operations/invoke-configs.ts';
+import { invokeStreamOperations } from './operations/invoke-stream.ts';
+import { layerOperations } from './operations/layers.ts';
 import { mappingOperations } from './operations/mappings.ts';
 import { permissionOperations } from './operations/permissions.ts';
+import { provisionedOperations } from './operations/provisioned.ts';
 import { tagOperations } from './operations/tags.ts';
+import { urlOperations } from './operations/urls.ts';
 import { versionOperations } from './operations/versions.ts';
 import { lambdaResourceTypes } from './resources.ts';
+import { layerArn, parseLayerName } from './rules/layers.ts';
 import { functionArn, mappingArn, parseFunctionName } from './rules/names.ts';
+import { steer } from './steering.ts';
 
 /** AWS Lambda: functions of zip packages, run in sandboxes; asynchronous events; event source mappings from SQS. */
 export const lambda = defineService({
@@ -26,15 +36,23 @@ export const lambda = defineService({
       ...permissionOperations(engine),
       ...tagOperations(engine),
       ...concurrencyOperations(engine),
+      ...provisionedOperations(engine),
       ...invokeConfigOperations(engine),
+      ...layerOperations(engine),
+      ...codeSigningOperations(engine),
+      ...functionSettingOperations(engine),
       ...mappingOperations(engine),
       ...invokeOperations(engine),
+      ...invokeStreamOperations(engine),
+      ...urlOperations(engine),
     };
     return {
       operations,
       authorization,
       resourceTypes: lambdaResourceTypes,
-      surfaces: [codeSurface(platform)],
+      surfaces: [codeSurface(platform), functionUrlSurface(engine)],
+      inspect: (caller, query) => inspectFunction(engine, caller, query),
+      steer: (caller, command) => steer(engine, caller, command),
       target: {
         async deliver(delivery) {
           const { principal, account, region, trace } = delivery;
@@ -56,9 +74,11 @@ export const lambda = defineService({
         engine.lifecycle.start();
         engine.queue.start();
         await engine.pollers.start();
+        engine.provisioning.start();
       },
       async close() {
         await engine.pollers.close();
+        await engine.provisioning.close();
         await engine.environments.close();
         await engine.logs.flush();
       },
@@ -66,7 +86,7 @@ export const lambda = defineService({
   },
 });
 
-/** What an operation touches: the function that it names, with its qualifier; a mapping; else everything. */
+/** What an operation touches: the function that it names, with its qualifier; a mapping, layer or code signing config; else everything. */
 function authorization(operation: OperationName<'lambda'>, input: unknown, caller: Caller): Authorization | undefined {
   const { FunctionName, Qualifier, UUID, Resource } = input as {
     FunctionName?: unknown;
@@ -74,11 +94,19 @@ function authorization(operation: OperationName<'lambda'>, input: unknown, calle
     UUID?: unknown;
     Resource?: unknown;
   };
-  const action = operation === 'Invoke' || operation === 'InvokeAsync' ? 'lambda:InvokeFunction' : undefined;
-  const resource = resourceOf(FunctionName, Qualifier, UUID, Resource, caller);
+  const action = invokes.has(operation)
+    ? 'lambda:InvokeFunction'
+    : operation === 'GetLayerVersionByArn'
+      ? 'lambda:GetLayerVersion'
+      : undefined;
+  const resource =
+    resourceOf(FunctionName, Qualifier, UUID, Resource, caller) ?? resourceBesideFunctions(input, caller);
   if (resource === undefined) return undefined;
   return action === undefined ? { resource } : { action, resource };
 }
+
+/** Operations that have the same action: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html */
+const invokes: ReadonlySet<string> = new Set(['Invoke', 'InvokeAsync', 'InvokeWithResponseStream']);
 
 function resourceOf(
   name: unknown,
@@ -98,4 +126,18 @@ function resourceOf(
     if (error instanceof AwsError) return undefined;
     throw error;
   }
+}
+
+function resourceBesideFunctions(input: unknown, caller: Caller): string | undefined {
+  const { LayerName, VersionNumber, Arn, CodeSigningConfigArn } = input as {
+    LayerName?: unknown;
+    VersionNumber?: unknown;
+    Arn?: unknown;
+    CodeSigningConfigArn?: unknown;
+  };
+  if (typeof CodeSigningConfigArn === 'string') return CodeSigningConfigArn;
+  if (typeof Arn === 'string') return Arn;
+  if (typeof LayerName !== 'string') return undefined;
+  const { place, name } = parseLayerName(LayerName, caller);
+  return `${layerArn(place, name)}${VersionNumber === undefined ? '' : `:${VersionNumber}`}`;
 }

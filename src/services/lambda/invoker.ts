@@ -8,11 +8,13 @@ import { type Directory, type FunctionEntry, servedLatest } from './directory.ts
 import type { Environment, Environments } from './environments.ts';
 import { lambdaLimits } from './limits.ts';
 import { chosenVersion } from './rules/aliases.ts';
-import { refusal, reservedTotal, throttled } from './rules/concurrency.ts';
-import { endLine, type ReportedStatus, reportLine, startLine, timeoutLine } from './rules/log-lines.ts';
+import { provisionedTotal, refusal, throttled, unreservedConcurrency } from './rules/concurrency.ts';
 import { conflict, functionArn, functionNotFound, isVersionNumber } from './rules/names.ts';
+import { closingLines, startingLine } from './rules/platform-log.ts';
 import { allowsInvoke, askingService } from './rules/policy.ts';
+import { type Hop, isLoop, nextHop, recursiveInvocation, withLineage } from './rules/recursion.ts';
 import type { FunctionVersion, Place } from './state.ts';
+import type { Workbench } from './workbench.ts';
 
 /** A function found, and the version of it that serves. */
 export interface Resolved {
@@ -54,13 +56,15 @@ export class Invoker {
   readonly #platform: Platform;
   readonly #directory: Directory;
   readonly #environments: Environments;
+  readonly #workbench: Workbench;
   readonly #functions = new Map<string, Gate>();
   readonly #accounts = new Map<string, Gate>();
 
-  constructor(platform: Platform, directory: Directory, environments: Environments) {
+  constructor(platform: Platform, directory: Directory, environments: Environments, workbench: Workbench) {
     this.#platform = platform;
     this.#directory = directory;
     this.#environments = environments;
+    this.#workbench = workbench;
   }
 
   /** Throws ResourceNotFoundException, or ResourceConflictException for a function that cannot be invoked yet. */
@@ -71,7 +75,7 @@ export class Invoker {
     const version =
       qualifier === undefined || qualifier === '$LATEST'
         ? servedLatest(entry.record)
-        : await this.#qualified(entry, qualifier);
+        : this.#workedOn(entry, qualifier, await this.#qualified(entry, qualifier));
     if (version === undefined) throw functionNotFound(place, name, qualifier);
     if (version.state !== 'Active')
       throw conflict(
@@ -102,14 +106,65 @@ export class Invoker {
     );
   }
 
-  /** Runs one invocation to its end. Throws TooManyRequestsException, or ServiceException where no environment can be started. */
+  /**
+   * Runs one invocation to its end. Throws TooManyRequestsException, RecursiveInvocationException, or ServiceException where no environment
+   * can be started.
+   */
   async execute(resolved: Resolved, execution: Execution): Promise<Executed> {
+    const { entry, qualifier } = resolved;
+    const hop = nextHop(execution.traceHeader, entry.record.id.slice(0, 8));
+    if (isLoop(hop) && entry.record.recursiveLoop !== 'Allow') throw recursiveInvocation();
+    if (this.#isDebugged(resolved)) {
+      const over = await this.#workbench.turn(entry.place, entry.record.name);
+      try {
+        // Much may have changed while it waited.
+        return await this.#admit(await this.resolve(entry.place, entry.record.name, qualifier), execution, hop);
+      } finally {
+        over();
+      }
+    }
+    return this.#admit(resolved, execution, hop);
+  }
+
+  /**
+   * Starts the one environment of a function that is debugged, behind whatever runs in it, so that a debugger finds it before an
+   * invocation does.
+   */
+  openForDebugger({ place, record: { name } }: FunctionEntry): void {
+    const open = async (): Promise<void> => {
+      const over = await this.#workbench.turn(place, name);
+      try {
+        const resolved = await this.resolve(place, name, undefined);
+        const { version } = resolved;
+        if (!this.#isDebugged(resolved) || this.#environments.count(version.environmentId).idle > 0) return;
+        this.#environments.release(await this.#environments.start({ place, functionName: name, version }));
+      } finally {
+        over();
+      }
+    };
+    open().catch((error: unknown) => {
+      this.#platform.log.warn('a function could not be started for a debugger', {
+        functionName: name,
+        problem: String(error),
+      });
+    });
+  }
+
+  #isDebugged({ entry, version }: Resolved): boolean {
+    const found = this.#workbench.find({ place: entry.place, functionName: entry.record.name, version });
+    return found?.debugPort !== undefined;
+  }
+
+  async #admit(resolved: Resolved, execution: Execution, hop: Hop): Promise<Executed> {
     const { entry, version } = resolved;
+    // What runs on provisioned concurrency has its place already.
+    const ready = this.#environments.takeReady(version.environmentId);
+    if (ready !== undefined) return this.#run(ready, resolved, execution, hop);
     const leave = await this.#enter(entry);
     try {
       const environment =
         this.#environments.takeIdle(version.environmentId) ?? (await this.#startEnvironment(entry, version));
-      return await this.#run(environment, resolved, execution);
+      return await this.#run(environment, resolved, execution, hop);
     } finally {
       leave();
     }
@@ -135,9 +190,11 @@ export class Invoker {
     );
   }
 
-  traceHeader(trace: TraceContext): string {
+  /** `causes`: trace headers that came with what causes the invocation, such as those of its messages; their lineage goes on. */
+  traceHeader(trace: TraceContext, ...causes: readonly (string | undefined)[]): string {
     const { traceId, spanId } = trace;
-    return `Root=1-${traceId.slice(0, 8)}-${traceId.slice(8)};Parent=${spanId};Sampled=0`;
+    const header = `Root=1-${traceId.slice(0, 8)}-${traceId.slice(8)};Parent=${spanId};Sampled=0`;
+    return causes.length === 0 ? header : withLineage(header, causes);
   }
 
   async #qualified(entry: FunctionEntry, qualifier: string): Promise<FunctionVersion | undefined> {
@@ -148,6 +205,14 @@ export class Invoker {
     return chosen === '$LATEST' ? servedLatest(entry.record) : this.#directory.version(entry, chosen);
   }
 
+  /** Of a function that somebody works on, aliases serve his code too: that is what its clients come by. */
+  #workedOn(entry: FunctionEntry, qualifier: string, found: FunctionVersion | undefined): FunctionVersion | undefined {
+    if (found === undefined || isVersionNumber(qualifier)) return found;
+    const latest = servedLatest(entry.record);
+    const piece = this.#workbench.find({ place: entry.place, functionName: entry.record.name, version: latest });
+    return piece === undefined ? found : latest;
+  }
+
   async #enter(entry: FunctionEntry): Promise<() => void> {
     const unreservedLimit =
       this.#platform.limits === 'relaxed' ? Number.POSITIVE_INFINITY : await this.#unreservedLimit(entry.place);
@@ -156,6 +221,7 @@ export class Invoker {
     const account = gateOf(this.#accounts, accountKey(entry.place));
     const reason = refusal({
       reserved,
+      provisioned: provisionedTotal(entry.record.provisioned),
       ofFunction: own.current,
       unreserved: account.current,
       unreservedLimit,
@@ -172,7 +238,7 @@ export class Invoker {
   async #unreservedLimit(place: Place): Promise<number> {
     const found = this.#directory.account(place);
     const account = found instanceof Promise ? await found : found;
-    return lambdaLimits.accountConcurrency.value - reservedTotal(account.reserved);
+    return unreservedConcurrency(account, lambdaLimits.accountConcurrency.value);
   }
 
   async #startEnvironment(entry: FunctionEntry, version: FunctionVersion): Promise<Environment> {
@@ -189,18 +255,24 @@ export class Invoker {
     return this.#environments.start({ place: entry.place, functionName: entry.record.name, version });
   }
 
-  async #run(environment: Environment, resolved: Resolved, execution: Execution): Promise<Executed> {
+  async #run(
+    environment: Environment,
+    resolved: Resolved,
+    execution: Execution,
+    { traceHeader }: Hop,
+  ): Promise<Executed> {
     const { entry, version, qualifier } = resolved;
     const { log, sandbox } = environment;
     const { requestId } = execution;
-    log.begin(startLine(requestId, version.version), execution.withTail === true);
+    const { clock } = this.#platform;
+    log.begin(startingLine(log.platform, clock.now(), requestId), execution.withTail === true);
     let result: InvocationResult;
     try {
       result = await sandbox.invoke({
         requestId,
         payload: execution.payload,
         invokedFunctionArn: functionArn(entry.place, entry.record.name, qualifier),
-        traceHeader: execution.traceHeader,
+        traceHeader,
         ...(execution.clientContext === undefined ? {} : { clientContext: execution.clientContext }),
         ...(execution.sink === undefined ? {} : { sink: execution.sink }),
       });
@@ -208,7 +280,7 @@ export class Invoker {
       this.#environments.release(environment, 'failure');
       throw error;
     }
-    const logged = log.end(this.#closingLines(resolved, requestId, result), sandbox.drained());
+    const logged = log.end(closingLines(log.platform, clock.now(), requestId, result), sandbox.drained());
     // Without a tail the answer does not wait for its lines.
     if (execution.withTail) await logged;
     else logged.catch(() => {});
@@ -216,19 +288,6 @@ export class Invoker {
     const ending = result.outcome === 'error' && result.fatal ? (result.timedOut ? 'timeout' : 'failure') : undefined;
     this.#environments.release(environment, ending);
     return { version: version.version, ...answerOf(result), tail };
-  }
-
-  #closingLines({ version }: Resolved, requestId: string, result: InvocationResult): readonly string[] {
-    const lines: string[] = [];
-    let failure: ReportedStatus | undefined;
-    if (result.outcome === 'error' && result.fatal) {
-      failure = result.timedOut ? { status: 'timeout' } : { status: 'error', errorType: result.errorType };
-      if (result.timedOut)
-        lines.push(timeoutLine(this.#platform.clock.now(), requestId, version.timeoutSeconds * 1_000));
-      else lines.push(...crashLines(result.payload, result.errorType));
-    }
-    lines.push(endLine(requestId), reportLine(requestId, version.memoryMb, result.stats, failure));
-    return lines;
   }
 }
 
@@ -240,15 +299,6 @@ function answerOf(result: InvocationResult): { readonly functionError: string | 
   const errorMessage = `Response payload size exceeded maximum allowed payload size (${most} bytes).`;
   const payload = Buffer.from(JSON.stringify({ errorMessage, errorType: 'Function.ResponseSizeTooLarge' }));
   return { functionError: 'Unhandled', payload };
-}
-
-function crashLines(payload: Buffer, errorType: string): string[] {
-  try {
-    const { errorMessage } = JSON.parse(payload.toString('utf8')) as { errorMessage?: unknown };
-    return typeof errorMessage === 'string' ? [errorMessage, errorType] : [errorType];
-  } catch {
-    return [errorType];
-  }
 }
 
 function gateOf(gates: Map<string, Gate>, key: string): Gate {

@@ -15,6 +15,7 @@ import {
   readAll,
   unchanged,
 } from './state.ts';
+import { forgottenShards } from './stream-shards.ts';
 import { transact } from './transaction.ts';
 
 const functionJobKind = 'lambda.function';
@@ -69,9 +70,11 @@ export class Lifecycle {
       if (stored === undefined) return { commit: { settle }, result: undefined };
       const { latest, serving, ...rest } = stored.record;
       const problem = await this.#problemOf(latest);
+      // A version with SnapStart is published while nothing of $LATEST changes.
+      const changing = latest.state === 'Pending' || latest.update === 'InProgress';
       const record: FunctionRecord = {
         ...rest,
-        latest: settledVersion(latest, problem, random.uuid()),
+        latest: changing ? settledVersion(latest, problem, random.uuid()) : latest,
         // A function whose update failed goes on as it was.
         ...(problem !== undefined && serving !== undefined ? { serving } : {}),
       };
@@ -98,13 +101,17 @@ export class Lifecycle {
   async #problemOf(version: FunctionVersion): Promise<string | undefined> {
     const { compute, log, blobs } = this.#platform;
     if (!(await blobs.has(version.codeDigest))) return 'The code of the function is missing from the blob store.';
+    if (version.runtime === undefined) return undefined;
     const support = await compute.supports(version.runtime);
     if (!support.ok) return support.reason;
     if (support.note !== undefined && !this.#noted.has(support.note)) {
       this.#noted.add(support.note);
       log.warn(support.note, { runtime: version.runtime });
     }
-    const lacking = await compute.provide(version.runtime, [version.codeDigest]);
+    const lacking = await compute.provide(version.runtime, [
+      version.codeDigest,
+      ...(version.layers ?? []).map(({ digest }) => digest),
+    ]);
     if (lacking !== undefined) log.warn(lacking, { runtime: version.runtime });
     return undefined;
   }
@@ -128,8 +135,11 @@ export class Lifecycle {
       if (record.state === 'Deleting' || !record.enabled) await this.#pollers.drain(record.uuid);
       if (record.state === 'Deleting') {
         const gone = [key, keys.mappingPair(place, record.sourceArn, record.functionArn)];
-        return { commit: { checks, delete: gone, settle }, result: undefined };
+        const shards = await forgottenShards(store, place, record.uuid);
+        const commit = { checks, delete: [...gone, ...shards.delete], settle: [...settle, ...shards.settle] };
+        return { commit, result: undefined };
       }
+      if (record.enabled) await this.#pollers.prepare(record);
       const state = record.enabled ? 'Enabled' : 'Disabled';
       const next: MappingRecord = { ...record, state, lastModifiedMs: clock.now() };
       return { commit: { checks, set: [{ key, value: encode(next) }], settle }, result: undefined };
@@ -147,7 +157,7 @@ function settledVersion(version: FunctionVersion, problem: string | undefined, r
     revisionId,
     state: 'Failed',
     stateReason: problem,
-    stateReasonCode: 'InvalidRuntime',
+    stateReasonCode: version.image === undefined ? 'InvalidRuntime' : 'InvalidImage',
     update: 'Successful',
   };
 }

@@ -1,3 +1,4 @@
+import type { Input } from '../../platform/context.ts';
 import type { Properties, ResourceContext, ResourceType } from '../../platform/resource-type.ts';
 import { AwsError } from '../../wire/errors.ts';
 import type {
@@ -20,9 +21,9 @@ function splitQualified(arn: string): { readonly functionName: string; readonly 
 /** A version is what $LATEST is now: publishing again without a change gives the same one, so an attempt may be repeated. */
 export const versionType: ResourceType = {
   typeName: 'AWS::Lambda::Version',
-  properties: ['CodeSha256', 'Description', 'FunctionName'],
+  properties: ['CodeSha256', 'Description', 'FunctionName', 'ProvisionedConcurrencyConfig', 'RuntimePolicy'],
   required: ['FunctionName'],
-  createOnly: ['CodeSha256', 'Description', 'FunctionName'],
+  createOnly: ['CodeSha256', 'Description', 'FunctionName', 'RuntimePolicy'],
   async create(context, properties) {
     const published = await call(context, 'PublishVersion', {
       FunctionName: textOf(properties['FunctionName'])!,
@@ -30,10 +31,19 @@ export const versionType: ResourceType = {
       Description: textOf(properties['Description']),
     });
     const attributes = { Version: published.Version, FunctionArn: published.FunctionArn };
+    await activeVersion(context, published.FunctionArn!);
+    const policy = recordOf(properties['RuntimePolicy']);
+    if (Object.keys(policy).length > 0)
+      await call(context, 'PutRuntimeManagementConfig', {
+        ...asInput<Omit<Input<'lambda', 'PutRuntimeManagementConfig'>, 'FunctionName'>>(policy),
+        FunctionName: published.FunctionArn!,
+      });
+    await provision(context, published.FunctionArn!, properties, {});
     return { physicalId: published.FunctionArn!, attributes };
   },
-  async update(_context, physicalId) {
+  async update(context, physicalId, properties, before) {
     const { qualifier } = splitQualified(physicalId);
+    await provision(context, physicalId, properties, before);
     return { physicalId, attributes: { Version: qualifier, FunctionArn: physicalId } };
   },
   async delete(context, physicalId) {
@@ -46,7 +56,14 @@ export const versionType: ResourceType = {
 
 export const aliasType: ResourceType = {
   typeName: 'AWS::Lambda::Alias',
-  properties: ['Description', 'FunctionName', 'FunctionVersion', 'Name', 'RoutingConfig'],
+  properties: [
+    'Description',
+    'FunctionName',
+    'FunctionVersion',
+    'Name',
+    'ProvisionedConcurrencyConfig',
+    'RoutingConfig',
+  ],
   required: ['FunctionName', 'FunctionVersion', 'Name'],
   createOnly: ['FunctionName', 'Name'],
   async create(context, properties) {
@@ -55,11 +72,13 @@ export const aliasType: ResourceType = {
       if (!(error instanceof AwsError) || error.code !== 'ResourceConflictException') throw error;
       return call(context, 'UpdateAlias', input);
     });
+    await provision(context, alias.AliasArn!, properties, {});
     return { physicalId: alias.AliasArn!, attributes: { AliasArn: alias.AliasArn } };
   },
-  async update(context, physicalId, properties) {
+  async update(context, physicalId, properties, before) {
     const input = aliasInput(properties);
     await call(context, 'UpdateAlias', { ...input, RoutingConfig: input.RoutingConfig ?? {} });
+    await provision(context, physicalId, properties, before);
     return { physicalId, attributes: { AliasArn: physicalId } };
   },
   async delete(context, physicalId) {
@@ -67,6 +86,40 @@ export const aliasType: ResourceType = {
     await call(context, 'DeleteAlias', { FunctionName: functionName, Name: qualifier }).catch(ifMissing(undefined));
   },
 };
+
+/** Waits for a version whose snapshot is being made. */
+async function activeVersion(context: ResourceContext, FunctionName: string): Promise<void> {
+  for (;;) {
+    const { State, StateReason } = await call(context, 'GetFunctionConfiguration', { FunctionName });
+    if (State === 'Active') return;
+    if (State === 'Failed') throw new AwsError('NotStabilized', StateReason ?? 'Failed');
+    await context.sleep(pollMs);
+  }
+}
+
+/** Brings the provisioned concurrency of a version or alias to what the template says, and waits until it is there. */
+async function provision(
+  context: ResourceContext,
+  arn: string,
+  properties: Properties,
+  before: Properties,
+): Promise<void> {
+  const { functionName: FunctionName, qualifier: Qualifier } = splitQualified(arn);
+  const of = { FunctionName, Qualifier };
+  const wanted = recordOf(properties['ProvisionedConcurrencyConfig'])['ProvisionedConcurrentExecutions'];
+  if (wanted === undefined) {
+    if (before['ProvisionedConcurrencyConfig'] !== undefined)
+      await call(context, 'DeleteProvisionedConcurrencyConfig', of);
+    return;
+  }
+  await call(context, 'PutProvisionedConcurrencyConfig', { ...of, ProvisionedConcurrentExecutions: Number(wanted) });
+  for (;;) {
+    const { Status, StatusReason } = await call(context, 'GetProvisionedConcurrencyConfig', of);
+    if (Status === 'READY') return;
+    if (Status === 'FAILED') throw new AwsError('NotStabilized', StatusReason ?? 'Provisioned concurrency failed');
+    await context.sleep(pollMs);
+  }
+}
 
 /** In templates the weights are a list of versions with their weight. */
 function aliasInput(properties: Properties): CreateAliasRequest {
@@ -137,12 +190,35 @@ async function addPermission(
   }
 }
 
+/** What left the template goes back to its default. */
+const defaults = {
+  Enabled: true,
+  MaximumBatchingWindowInSeconds: 0,
+  FunctionResponseTypes: [],
+  FilterCriteria: {},
+  MetricsConfig: {},
+};
+const defaultsOfQueues = { ...defaults, BatchSize: 10, ScalingConfig: {}, ProvisionedPollerConfig: {} };
+const defaultsOfStreams = {
+  ...defaults,
+  BatchSize: 100,
+  BisectBatchOnFunctionError: false,
+  DestinationConfig: {},
+  MaximumRecordAgeInSeconds: -1,
+  MaximumRetryAttempts: -1,
+  ParallelizationFactor: 1,
+  TumblingWindowInSeconds: 0,
+};
+
+/** https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html */
 export const mappingType: ResourceType = {
   typeName: 'AWS::Lambda::EventSourceMapping',
   properties: [
+    'AmazonManagedKafkaEventSourceConfig',
     'BatchSize',
     'BisectBatchOnFunctionError',
     'DestinationConfig',
+    'DocumentDBEventSourceConfig',
     'Enabled',
     'EventSourceArn',
     'FilterCriteria',
@@ -156,17 +232,28 @@ export const mappingType: ResourceType = {
     'MetricsConfig',
     'ParallelizationFactor',
     'ProvisionedPollerConfig',
+    'Queues',
     'ScalingConfig',
+    'SelfManagedEventSource',
+    'SelfManagedKafkaEventSourceConfig',
+    'SourceAccessConfigurations',
     'StartingPosition',
     'StartingPositionTimestamp',
     'Tags',
+    'Topics',
     'TumblingWindowInSeconds',
   ],
   required: ['FunctionName'],
-  createOnly: ['EventSourceArn', 'StartingPosition', 'StartingPositionTimestamp'],
+  createOnly: ['EventSourceArn', 'SelfManagedEventSource', 'StartingPosition', 'StartingPositionTimestamp'],
   async create(context, properties) {
-    const { KmsKeyArn, Tags, ...others } = properties;
-    const input = asInput<CreateEventSourceMappingRequest>({ ...others, KMSKeyArn: KmsKeyArn });
+    const { KmsKeyArn, StartingPositionTimestamp, Tags, ...others } = properties;
+    const input = asInput<CreateEventSourceMappingRequest>({
+      ...others,
+      KMSKeyArn: KmsKeyArn,
+      // Seconds in a template.
+      StartingPositionTimestamp:
+        StartingPositionTimestamp === undefined ? undefined : Number(StartingPositionTimestamp) * 1_000,
+    });
     const tags = { ...tagsOf(Tags), ...stackTags(context) };
     const created = await call(context, 'CreateEventSourceMapping', { ...input, Tags: tags }).catch((error: unknown) =>
       ownMapping(context, properties, error),
@@ -183,15 +270,9 @@ export const mappingType: ResourceType = {
       ...others
     } = properties;
     const input = asInput<UpdateEventSourceMappingRequest>({
-      // What left the template goes back to its default.
-      Enabled: true,
-      BatchSize: 10,
-      MaximumBatchingWindowInSeconds: 0,
-      FunctionResponseTypes: [],
-      FilterCriteria: {},
-      ScalingConfig: {},
+      ...(properties['StartingPosition'] === undefined ? defaultsOfQueues : defaultsOfStreams),
       ...others,
-      KMSKeyArn: KmsKeyArn,
+      KMSKeyArn: KmsKeyArn ?? '',
     });
     await lastingMapping(context, physicalId, undefined);
     const changed = await call(context, 'UpdateEventSourceMapping', { ...input, UUID: physicalId });

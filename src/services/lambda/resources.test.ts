@@ -150,3 +150,127 @@ it('says why a function cannot be made', async () => {
   await expect(type('Function').create(context('Bad'), node)).rejects.toThrow('no interpreter');
   compute.unsupported = undefined;
 });
+
+it('makes layers, shares them, and gives them to functions', async () => {
+  const blob = (text: string) => test.cloud.platform.blobs.put(zipFiles({ 'nodejs/a.js': text }));
+  const [S3Key, otherKey] = [await blob('1'), await blob('2')];
+  const properties: Properties = {
+    LayerName: 'common',
+    Content: { S3Bucket: 'unkai-blobs', S3Key },
+    CompatibleRuntimes: ['nodejs20.x'],
+    Description: 'shared code',
+  };
+  const made = await type('LayerVersion').create(context('L'), properties);
+  const arn = `arn:aws:lambda:us-east-1:${account}:layer:common`;
+  expect(made).toEqual({ physicalId: `${arn}:1`, attributes: { LayerVersionArn: `${arn}:1` } });
+  // An attempt that was interrupted published it already.
+  expect(await type('LayerVersion').create({ ...context('L'), retried: true }, properties)).toEqual(made);
+  const other = { ...properties, Content: { S3Bucket: 'unkai-blobs', S3Key: otherKey } };
+  const next = await type('LayerVersion').create({ ...context('L'), retried: true }, other);
+  expect(next.physicalId).toBe(`${arn}:2`);
+  const unnamed = await type('LayerVersion').create(context('Unnamed'), { Content: properties['Content'] });
+  expect(unnamed.physicalId).toContain(':layer:stack-Unnamed-ABCDEF:1');
+
+  const grant = { LayerVersionArn: made.physicalId, Action: 'lambda:GetLayerVersion', Principal: '111122223333' };
+  const granted = await type('LayerVersionPermission').create(context('G'), grant);
+  expect(await type('LayerVersionPermission').create(context('G'), grant)).toEqual(granted);
+  expect(granted.physicalId).toBe(`${made.physicalId}#stack-G-ABCDEF`);
+  const { Policy } = await call('GetLayerVersionPolicy', { LayerName: 'common', VersionNumber: 1 });
+  expect(JSON.parse(String(Policy)).Statement).toMatchObject([{ Sid: 'stack-G-ABCDEF' }]);
+
+  const fn = {
+    Runtime: 'nodejs20.x',
+    Handler: 'index.handler',
+    Role,
+    Code: { ZipFile: '1' },
+    Layers: [made.physicalId],
+  };
+  const { physicalId: FunctionName } = await type('Function').create(context('Layered'), fn);
+  const layers = async () => {
+    const { Layers } = await call('GetFunctionConfiguration', { FunctionName });
+    return (Layers as { Arn: string }[] | undefined)?.map(({ Arn }) => Arn);
+  };
+  expect(await layers()).toEqual([`${arn}:1`]);
+  await type('Function').update(context('Layered'), FunctionName, { ...fn, Layers: [next.physicalId] }, fn);
+  expect(await layers()).toEqual([`${arn}:2`]);
+  await type('LayerVersionPermission').delete(context('G'), granted.physicalId, grant);
+  await type('LayerVersionPermission').delete(context('G'), granted.physicalId, grant);
+  await type('LayerVersion').delete(context('L'), next.physicalId, other);
+  await type('LayerVersion').delete(context('L'), next.physicalId, other);
+  expect(await layers()).toEqual([`${arn}:2`]);
+  const { Layers: _, ...plain } = fn;
+  await type('Function').update(context('Layered'), FunctionName, plain, fn);
+  expect(await layers()).toBeUndefined();
+});
+
+it('makes functions of images, code signing configurations, and what is beside versions', async () => {
+  const { platform } = test.cloud;
+  const digest = await platform.blobs.put(Buffer.from('a manifest'));
+  platform.images.register({
+    resolve: async (uri) => (uri === 'shop/api:1' ? { digest, sizeBytes: 10 } : undefined),
+  });
+  const image: Properties = {
+    PackageType: 'Image',
+    Role,
+    Code: { ImageUri: 'shop/api:1' },
+    ImageConfig: { Command: ['run'] },
+    LoggingConfig: { LogFormat: 'JSON', SystemLogLevel: 'WARN' },
+    RecursiveLoop: 'Allow',
+  };
+  const { physicalId: FunctionName } = await type('Function').create(context('Image'), image);
+  const shown = () => call('GetFunctionConfiguration', { FunctionName });
+  expect(await shown()).toMatchObject({
+    PackageType: 'Image',
+    ImageConfigResponse: { ImageConfig: { Command: ['run'] } },
+    LoggingConfig: { LogFormat: 'JSON', SystemLogLevel: 'WARN', LogGroup: `/aws/lambda/${FunctionName}` },
+  });
+  expect(await call('GetFunctionRecursionConfig', { FunctionName })).toEqual({ RecursiveLoop: 'Allow' });
+  const { ImageConfig: _, LoggingConfig: __, RecursiveLoop: ___, ...bare } = image;
+  await type('Function').update(context('Image'), FunctionName, bare, image);
+  expect((await shown())['ImageConfigResponse']).toBeUndefined();
+  expect(await shown()).toMatchObject({ LoggingConfig: { LogFormat: 'Text' } });
+  expect(await call('GetFunctionRecursionConfig', { FunctionName })).toEqual({ RecursiveLoop: 'Terminate' });
+
+  const AllowedPublishers = {
+    SigningProfileVersionArns: [`arn:aws:signer:us-east-1:${account}:/signing-profiles/p/abc`],
+  };
+  const signing = { AllowedPublishers, Description: 'one', Tags: [{ Key: 'team', Value: 'x' }] };
+  const config = await type('CodeSigningConfig').create(context('S'), signing);
+  expect(await type('CodeSigningConfig').create({ ...context('S'), retried: true }, signing)).toEqual(config);
+  await type('CodeSigningConfig').update(context('S'), config.physicalId, { AllowedPublishers }, signing);
+  const CodeSigningConfigArn = config.physicalId;
+  expect(await call('GetCodeSigningConfig', { CodeSigningConfigArn })).toMatchObject({
+    CodeSigningConfig: { Description: '', CodeSigningPolicies: { UntrustedArtifactOnDeployment: 'Warn' } },
+  });
+  const { Tags } = await call('ListTags', { Resource: CodeSigningConfigArn });
+  expect(Tags).not.toHaveProperty('team');
+
+  const RuntimeManagementConfig = { UpdateRuntimeOn: 'FunctionUpdate' };
+  const zip: Properties = { Runtime: 'nodejs20.x', Handler: 'index.handler', Role, Code: { ZipFile: '1' } };
+  const full = { ...zip, CodeSigningConfigArn, RuntimeManagementConfig };
+  const { physicalId: name } = await type('Function').create(context('Zip'), full);
+  const of = { FunctionName: name };
+  expect(await call('GetRuntimeManagementConfig', of)).toMatchObject(RuntimeManagementConfig);
+  expect(await call('GetFunctionCodeSigningConfig', of)).toMatchObject({ CodeSigningConfigArn });
+  await type('Function').update(context('Zip'), name, zip, full);
+  expect(await call('GetRuntimeManagementConfig', of)).toMatchObject({ UpdateRuntimeOn: 'Auto' });
+  expect(await call('GetFunctionCodeSigningConfig', of)).toEqual({});
+  await type('CodeSigningConfig').delete(context('S'), config.physicalId, signing);
+  await type('CodeSigningConfig').delete(context('S'), config.physicalId, signing);
+
+  const ProvisionedConcurrencyConfig = { ProvisionedConcurrentExecutions: '2' };
+  const version = await type('Version').create(context('V'), { ...of, RuntimePolicy: RuntimeManagementConfig });
+  expect(await call('GetRuntimeManagementConfig', { ...of, Qualifier: '1' })).toMatchObject(RuntimeManagementConfig);
+  const alias = { ...of, Name: 'live', FunctionVersion: '1', ProvisionedConcurrencyConfig };
+  const live = await type('Alias').create(context('A'), alias);
+  const provisioned = () => call('ListProvisionedConcurrencyConfigs', of);
+  expect(await provisioned()).toMatchObject({
+    ProvisionedConcurrencyConfigs: [{ Status: 'READY', AvailableProvisionedConcurrentExecutions: 2 }],
+  });
+  const { ProvisionedConcurrencyConfig: ____, ...calm } = alias;
+  await type('Alias').update(context('A'), live.physicalId, calm, alias);
+  expect(await provisioned()).toEqual({ ProvisionedConcurrencyConfigs: [] });
+  const warm = { ...of, ProvisionedConcurrencyConfig };
+  await type('Version').update(context('V'), version.physicalId, warm, of);
+  expect(await provisioned()).toMatchObject({ ProvisionedConcurrencyConfigs: [{ Status: 'READY' }] });
+});

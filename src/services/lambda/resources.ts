@@ -12,6 +12,9 @@ import {
   permissionType,
   versionType,
 } from './resources-of-functions.ts';
+import { layerVersionPermissionType, layerVersionType } from './resources-of-layers.ts';
+import { codeSigningConfigType } from './resources-of-signing.ts';
+import { urlType } from './resources-of-urls.ts';
 import { invalidParameter } from './rules/names.ts';
 import { zipFiles } from './rules/package.ts';
 
@@ -23,20 +26,24 @@ const functionType: ResourceType = {
   properties: [
     'Architectures',
     'Code',
+    'CodeSigningConfigArn',
     'DeadLetterConfig',
     'Description',
     'Environment',
     'EphemeralStorage',
     'FunctionName',
     'Handler',
+    'ImageConfig',
     'KmsKeyArn',
     'Layers',
     'LoggingConfig',
     'MemorySize',
     'PackageType',
+    'RecursiveLoop',
     'ReservedConcurrentExecutions',
     'Role',
     'Runtime',
+    'RuntimeManagementConfig',
     'SnapStart',
     'Tags',
     'Timeout',
@@ -49,12 +56,15 @@ const functionType: ResourceType = {
   async create(context, properties) {
     const name =
       textOf(properties['FunctionName']) ?? context.generatedName({ maxLength: lambdaLimits.nameCharacters.value });
-    const settings = settingsOf(properties);
+    const settings = settingsOf(name, properties);
     const Code = codeOf(properties);
     try {
       await call(context, 'CreateFunction', {
         ...settings,
-        ...asInput<{ PackageType?: 'Zip' }>({ PackageType: properties['PackageType'] }),
+        ...asInput<Pick<Input<'lambda', 'CreateFunction'>, 'CodeSigningConfigArn' | 'PackageType'>>({
+          CodeSigningConfigArn: properties['CodeSigningConfigArn'],
+          PackageType: properties['PackageType'],
+        }),
         FunctionName: name,
         Code,
         Role: textOf(properties['Role']) ?? '',
@@ -68,12 +78,14 @@ const functionType: ResourceType = {
     }
     const configuration = await settled(context, name);
     await reserve(context, name, properties['ReservedConcurrentExecutions'], undefined);
+    await manage(context, name, properties, {});
     return stateOf(configuration);
   },
 
   async update(context, name, properties, before) {
     await bringUpToDate(context, name, properties, before);
     await reserve(context, name, properties['ReservedConcurrentExecutions'], before['ReservedConcurrentExecutions']);
+    await manage(context, name, properties, before);
     return stateOf(await settled(context, name));
   },
 
@@ -89,12 +101,17 @@ export const lambdaResourceTypes: readonly ResourceType[] = [
   permissionType,
   mappingType,
   eventInvokeConfigType,
+  urlType,
+  layerVersionType,
+  layerVersionPermissionType,
+  codeSigningConfigType,
 ];
 
 type Settings = Omit<Input<'lambda', 'UpdateFunctionConfiguration'>, 'FunctionName'>;
 
 /** Everything but code, name and tags. A property that is not in the template goes back to its default. */
-function settingsOf(properties: Properties): Settings {
+function settingsOf(name: string, properties: Properties): Settings {
+  const image = properties['PackageType'] === 'Image';
   const given = asInput<Settings & { KmsKeyArn?: string; Architectures?: readonly ('x86_64' | 'arm64')[] }>({
     Architectures: properties['Architectures'],
     DeadLetterConfig: properties['DeadLetterConfig'] ?? {},
@@ -102,13 +119,14 @@ function settingsOf(properties: Properties): Settings {
     Environment: properties['Environment'] ?? {},
     EphemeralStorage: properties['EphemeralStorage'] ?? { Size: 512 },
     Handler: properties['Handler'],
+    ...(image ? { ImageConfig: properties['ImageConfig'] ?? {} } : {}),
     KMSKeyArn: properties['KmsKeyArn'] ?? '',
     Layers: properties['Layers'] ?? [],
-    LoggingConfig: properties['LoggingConfig'],
+    LoggingConfig: { LogFormat: 'Text', LogGroup: `/aws/lambda/${name}`, ...recordOf(properties['LoggingConfig']) },
     MemorySize: properties['MemorySize'] ?? 128,
     Role: properties['Role'],
     Runtime: properties['Runtime'],
-    SnapStart: properties['SnapStart'],
+    SnapStart: properties['SnapStart'] ?? { ApplyOn: 'None' },
     Timeout: properties['Timeout'] ?? 3,
     TracingConfig: properties['TracingConfig'] ?? { Mode: 'PassThrough' },
     VpcConfig: properties['VpcConfig'] ?? {},
@@ -148,14 +166,51 @@ async function bringUpToDate(
     await call(context, 'UpdateFunctionCode', { FunctionName: name, Architectures, ...codeOf(properties) });
     await settled(context, name);
   }
-  const others = functionType.properties.filter(
-    (one) => !['Code', 'Architectures', 'Tags', 'ReservedConcurrentExecutions', 'FunctionName'].includes(one),
-  );
+  const others = functionType.properties.filter((one) => !apart.has(one));
   if (changed(others)) {
-    await call(context, 'UpdateFunctionConfiguration', { FunctionName: name, ...settingsOf(properties) });
+    await call(context, 'UpdateFunctionConfiguration', { FunctionName: name, ...settingsOf(name, properties) });
   }
   if (changed(['Tags'])) await retag(context, name, tagsOf(properties['Tags']));
 }
+
+/** Settings that calls of their own make; what leaves the template goes back to its default. */
+async function manage(
+  context: ResourceContext,
+  name: string,
+  properties: Properties,
+  before: Properties,
+): Promise<void> {
+  const changed = (one: string): boolean => JSON.stringify(properties[one]) !== JSON.stringify(before[one]);
+  if (changed('RecursiveLoop')) {
+    const { RecursiveLoop } = asInput<{ RecursiveLoop: 'Allow' | 'Terminate' }>({
+      RecursiveLoop: properties['RecursiveLoop'] ?? 'Terminate',
+    });
+    await call(context, 'PutFunctionRecursionConfig', { FunctionName: name, RecursiveLoop });
+  }
+  if (changed('RuntimeManagementConfig')) {
+    const config = recordOf(properties['RuntimeManagementConfig'] ?? { UpdateRuntimeOn: 'Auto' });
+    const input = asInput<Omit<Input<'lambda', 'PutRuntimeManagementConfig'>, 'FunctionName'>>(config);
+    await call(context, 'PutRuntimeManagementConfig', { ...input, FunctionName: name });
+  }
+  const CodeSigningConfigArn = textOf(properties['CodeSigningConfigArn']);
+  if (!changed('CodeSigningConfigArn')) return;
+  if (CodeSigningConfigArn === undefined)
+    await call(context, 'DeleteFunctionCodeSigningConfig', { FunctionName: name });
+  else await call(context, 'PutFunctionCodeSigningConfig', { FunctionName: name, CodeSigningConfigArn });
+}
+
+/** Properties that UpdateFunctionConfiguration does not take. */
+const apart: ReadonlySet<string> = new Set([
+  'Architectures',
+  'Code',
+  'CodeSigningConfigArn',
+  'FunctionName',
+  'PackageType',
+  'RecursiveLoop',
+  'ReservedConcurrentExecutions',
+  'RuntimeManagementConfig',
+  'Tags',
+]);
 
 async function retag(context: ResourceContext, name: string, tags: Readonly<Record<string, string>>): Promise<void> {
   const { Configuration, Tags: present = {} } = await call(context, 'GetFunction', { FunctionName: name });

@@ -1,6 +1,13 @@
 import type { Check, Key, Store, Version } from '../../kernel/store/contract.ts';
 import { encodeKey, prefixRange } from '../../kernel/store/keys.ts';
-import type { Runtime, StateReasonCode } from '../../wire/types/lambda.ts';
+import type {
+  Architecture,
+  Cors,
+  FunctionUrlAuthType,
+  InvokeMode,
+  Runtime,
+  StateReasonCode,
+} from '../../wire/types/lambda.ts';
 
 /** Whose functions: everything in the store stands under an account and a region. */
 export interface Place {
@@ -22,6 +29,23 @@ export interface FunctionRecord {
   readonly nextVersion: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly reservedConcurrency?: number;
+  /** Provisioned concurrency by qualifier: a version or an alias. */
+  readonly provisioned?: Readonly<Record<string, ProvisionedRecord>>;
+  readonly codeSigningConfigArn?: string;
+  /** Left out: Terminate. */
+  readonly recursiveLoop?: 'Allow';
+  /** Runtime management by version (`$LATEST`, a number); left out: Auto. */
+  readonly runtimeManagement?: Readonly<Record<string, RuntimeManagementRecord>>;
+}
+
+export interface ProvisionedRecord {
+  readonly requested: number;
+  readonly lastModifiedMs: number;
+}
+
+export interface RuntimeManagementRecord {
+  readonly updateOn: 'FunctionUpdate' | 'Manual';
+  readonly runtimeVersionArn?: string;
 }
 
 /** $LATEST or a published version: what GetFunctionConfiguration shows. */
@@ -35,26 +59,95 @@ export interface FunctionVersion {
   readonly publishedFrom?: string;
   readonly description: string;
   readonly role: string;
-  readonly runtime: Runtime;
-  readonly handler: string;
+  /** Of an image: none. */
+  readonly runtime?: Runtime;
+  /** Of an image: none. */
+  readonly handler?: string;
   readonly timeoutSeconds: number;
   readonly memoryMb: number;
   readonly ephemeralStorageMb: number;
   readonly architecture: 'x86_64' | 'arm64';
   readonly variables?: Readonly<Record<string, string>>;
+  /** Of the zip; of an image, its manifest's. */
   readonly codeDigest: string;
+  /** Zipped; of an image 0, as AWS counts it. */
   readonly codeBytes: number;
+  readonly unzippedBytes?: number;
+  /** Set: the code is an image. */
+  readonly image?: FunctionImage;
+  readonly layers?: readonly FunctionLayer[];
   readonly deadLetterArn?: string;
   readonly tracing: 'Active' | 'PassThrough';
   readonly kmsKeyArn?: string;
-  readonly vpc?: { readonly subnetIds: readonly string[]; readonly securityGroupIds: readonly string[] };
+  readonly vpc?: {
+    readonly subnetIds: readonly string[];
+    readonly securityGroupIds: readonly string[];
+    readonly ipv6?: true;
+  };
   readonly logGroup: string;
+  /** Set: the log format is JSON. */
+  readonly jsonLogs?: JsonLogs;
   readonly snapStart: 'PublishedVersions' | 'None';
   readonly state: 'Pending' | 'Active' | 'Failed';
   readonly stateReason?: string;
   readonly stateReasonCode?: StateReasonCode;
   readonly update: 'Successful' | 'InProgress' | 'Failed';
   readonly updateReason?: string;
+  readonly lastModifiedMs: number;
+}
+
+export interface FunctionImage {
+  /** As the function names it. */
+  readonly uri: string;
+  /** With the digest in place of the tag. */
+  readonly resolvedUri: string;
+  readonly config?: {
+    readonly entryPoint?: readonly string[];
+    readonly command?: readonly string[];
+    readonly workingDirectory?: string;
+  };
+}
+
+/** A layer's version as it was when the function took it: it goes on in the function when it is deleted. */
+export interface FunctionLayer {
+  readonly arn: string;
+  readonly digest: string;
+  readonly zippedBytes: number;
+  readonly unzippedBytes: number;
+}
+
+export interface JsonLogs {
+  readonly applicationLevel: 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL';
+  readonly systemLevel: 'DEBUG' | 'INFO' | 'WARN';
+}
+
+/** A layer's name; it stays when its versions are deleted, so that no number comes twice. */
+export interface LayerRecord {
+  readonly name: string;
+  readonly nextVersion: number;
+}
+
+export interface LayerVersionRecord {
+  readonly name: string;
+  readonly version: number;
+  readonly digest: string;
+  readonly zippedBytes: number;
+  readonly unzippedBytes: number;
+  readonly description: string;
+  readonly licenseInfo?: string;
+  /** Left out: not said. */
+  readonly runtimes?: readonly Runtime[];
+  readonly architectures?: readonly Architecture[];
+  readonly createdMs: number;
+}
+
+export interface CodeSigningRecord {
+  /** `csc-` and 17 characters. */
+  readonly id: string;
+  readonly description: string;
+  readonly publishers: readonly string[];
+  readonly policy: 'Warn' | 'Enforce';
+  readonly tags: Readonly<Record<string, string>>;
   readonly lastModifiedMs: number;
 }
 
@@ -67,7 +160,7 @@ export interface AliasRecord {
   readonly revisionId: string;
 }
 
-/** The resource policy of a function (qualifier `''`), a version or an alias. */
+/** The resource policy of a function (qualifier `''`), a version or an alias, or of a layer's version. */
 export interface PolicyRecord {
   readonly revisionId: string;
   readonly statements: readonly PolicyStatement[];
@@ -91,6 +184,25 @@ export interface InvokeConfigRecord {
   readonly lastModifiedMs: number;
 }
 
+/** The URL of a function (qualifier `''`) or of an alias. */
+export interface UrlRecord {
+  /** The first label of its host name. */
+  readonly urlId: string;
+  readonly qualifier: string;
+  readonly authType: FunctionUrlAuthType;
+  readonly cors?: Cors;
+  /** Left out: not said, which means BUFFERED. */
+  readonly invokeMode?: InvokeMode;
+  readonly createdAtMs: number;
+  readonly lastModifiedMs: number;
+}
+
+/** Whose URL an id is; the function's own record of it decides whether it still is. */
+export interface UrlIdRecord extends Place {
+  readonly functionName: string;
+  readonly qualifier: string;
+}
+
 export interface MappingRecord extends Place {
   readonly uuid: string;
   readonly functionName: string;
@@ -102,6 +214,11 @@ export interface MappingRecord extends Place {
   readonly responseTypes: readonly 'ReportBatchItemFailures'[];
   readonly filters: readonly string[];
   readonly maximumConcurrency?: number;
+  readonly provisionedPollers?: ProvisionedPollers;
+  readonly kmsKeyArn?: string;
+  readonly metrics?: readonly 'EventCount'[];
+  /** Set where the source is a stream. */
+  readonly stream?: StreamSettings;
   readonly tags: Readonly<Record<string, string>>;
   readonly state: 'Creating' | 'Enabling' | 'Enabled' | 'Disabling' | 'Disabled' | 'Updating' | 'Deleting';
   /** What the state is on its way to, or is. */
@@ -109,9 +226,39 @@ export interface MappingRecord extends Place {
   readonly lastModifiedMs: number;
 }
 
-/** What all functions of an account in a region share: reservations by function name. */
+export interface ProvisionedPollers {
+  readonly minimum: number;
+  readonly maximum: number;
+}
+
+/** How the stream behind a mapping is read, and what becomes of batches that fail. */
+export interface StreamSettings {
+  readonly startingPosition: 'TRIM_HORIZON' | 'LATEST' | 'AT_TIMESTAMP';
+  readonly startingTimestampMs?: number;
+  /** Batches under way of one shard. */
+  readonly parallelization: number;
+  readonly bisects: boolean;
+  /** -1: without end. */
+  readonly retries: number;
+  /** -1: without bound. */
+  readonly recordAgeSeconds: number;
+  /** 0: no windows. */
+  readonly tumblingSeconds: number;
+  /** An ARN that is told of batches given up. */
+  readonly onFailure?: string;
+}
+
+/** A shard that a mapping knows of. One that is open has an entry in the partition of `keys.shardLeases`, whose value is its progress. */
+export interface ShardRecord {
+  readonly shardId: string;
+  readonly status: 'open' | 'done';
+}
+
+/** What all functions of an account in a region share, by function name. */
 export interface AccountRecord {
   readonly reserved: Readonly<Record<string, number>>;
+  /** Provisioned concurrency, all qualifiers together. */
+  readonly provisioned?: Readonly<Record<string, number>>;
 }
 
 /** An event accepted for later: the payload of its job. */
@@ -175,13 +322,32 @@ export const keys = {
   policies: (place: Place, name: string): Key => of('policy', place, name),
   invokeConfig: (place: Place, name: string, qualifier: string): Key => of('invoke-config', place, name, qualifier),
   invokeConfigs: (place: Place, name: string): Key => of('invoke-config', place, name),
+  url: (place: Place, name: string, qualifier: string): Key => of('url', place, name, qualifier),
+  urls: (place: Place, name: string): Key => of('url', place, name),
+  urlId: (urlId: string): Key => encodeKey(service, 'url-id', urlId),
   mapping: (place: Place, uuid: string): Key => of('mapping', place, uuid),
   mappings: (place: Place): Key => of('mapping', place),
   allMappings: encodeKey(service, 'mapping'),
   /** One mapping for each pair of a source and a function. */
   mappingPair: (place: Place, sourceArn: string, functionArn: string): Key =>
     of('mapping-pair', place, sourceArn, functionArn),
+  /** What the latest batch of a stream's mapping came to: apart from the mapping, which its user writes. */
+  mappingResult: (place: Place, uuid: string): Key => of('mapping-result', place, uuid),
+  mappingShard: (place: Place, uuid: string, shardId: string): Key => of('mapping-shard', place, uuid, shardId),
+  mappingShards: (place: Place, uuid: string): Key => of('mapping-shard', place, uuid),
+  /** A partition of due entries by shard: who claims one reads that shard, until it is due again. */
+  shardLeases: (place: Place, uuid: string): Key => of('mapping-shard-lease', place, uuid),
   account: (place: Place): Key => of('account', place),
+  allAccounts: encodeKey(service, 'account'),
+  layer: (place: Place, name: string): Key => of('layer', place, name),
+  layers: (place: Place): Key => of('layer', place),
+  layerVersion: (place: Place, name: string, version: number): Key =>
+    encodeKey(service, 'layer-version', place.account, place.region, name, version),
+  layerVersions: (place: Place, name: string): Key => of('layer-version', place, name),
+  layerPolicy: (place: Place, name: string, version: number): Key =>
+    encodeKey(service, 'layer-policy', place.account, place.region, name, version),
+  codeSigning: (place: Place, id: string): Key => of('code-signing', place, id),
+  codeSignings: (place: Place): Key => of('code-signing', place),
   /** A counter: bytes of stored code. */
   codeBytes: (place: Place): Key => of('code-bytes', place),
 };

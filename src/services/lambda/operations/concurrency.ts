@@ -3,7 +3,7 @@ import { prefixRange } from '../../../kernel/store/keys.ts';
 import type { Handlers } from '../../../platform/service.ts';
 import type { Engine } from '../engine.ts';
 import { lambdaLimits } from '../limits.ts';
-import { checkReservation, reservedTotal } from '../rules/concurrency.ts';
+import { checkReservation, unreservedConcurrency } from '../rules/concurrency.ts';
 import { functionNotFound } from '../rules/names.ts';
 import { type AccountRecord, encode, type FunctionRecord, keys, type Place, read, unchanged } from '../state.ts';
 import { transact } from '../transaction.ts';
@@ -23,8 +23,9 @@ export function concurrencyOperations(engine: Engine): Pick<Handlers<'lambda'>, 
       if (stored === undefined) throw functionNotFound(place, name, '$LATEST');
       const accountKey = keys.account(place);
       const account = await read<AccountRecord>(store, accountKey);
-      const { [name]: _, ...others } = account?.record.reserved ?? {};
-      if (wanted !== undefined) checkReservation(others, name, wanted, lambdaLimits.accountConcurrency.value);
+      const before: AccountRecord = account?.record ?? { reserved: {} };
+      const { [name]: _, ...others } = before.reserved;
+      if (wanted !== undefined) checkReservation(before, stored.record, wanted, lambdaLimits.accountConcurrency.value);
       const reserved = wanted === undefined ? others : { ...others, [name]: wanted };
       const { reservedConcurrency: __, ...record } = stored.record;
       const next: FunctionRecord = wanted === undefined ? record : { ...record, reservedConcurrency: wanted };
@@ -32,7 +33,7 @@ export function concurrencyOperations(engine: Engine): Pick<Handlers<'lambda'>, 
       return {
         commit: {
           checks: [check, unchanged(accountKey, account)],
-          set: [set, { key: accountKey, value: encode({ reserved }) }],
+          set: [set, { key: accountKey, value: encode({ ...before, reserved }) }],
         },
         result: undefined,
       };
@@ -72,7 +73,7 @@ export function concurrencyOperations(engine: Engine): Pick<Handlers<'lambda'>, 
           CodeSizeUnzipped: lambdaLimits.unzippedBytes.value,
           CodeSizeZipped: lambdaLimits.zippedBytes.value,
           ConcurrentExecutions: pool,
-          UnreservedConcurrentExecutions: pool - reservedTotal(account?.record.reserved ?? {}),
+          UnreservedConcurrentExecutions: unreservedConcurrency(account?.record ?? { reserved: {} }, pool),
         },
         AccountUsage: { TotalCodeSize: counterValue(bytes?.value), FunctionCount: functions },
       };

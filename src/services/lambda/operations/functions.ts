@@ -1,16 +1,18 @@
 import type { Commit } from '../../../kernel/store/contract.ts';
 import type { Handlers } from '../../../platform/service.ts';
+import type { FunctionCodeLocation } from '../../../wire/types/lambda.ts';
 import { codeLocation } from '../code-surface.ts';
 import { servedLatest } from '../directory.ts';
 import type { Engine } from '../engine.ts';
 import {
-  describeVersion,
+  checkPackageType,
   newFunctionVersion,
   publishedVersion,
   recoded,
   reconfigured,
   unbuilt,
 } from '../rules/configuration.ts';
+import { describeVersion } from '../rules/description.ts';
 import { conflict, functionNotFound, invalidParameter, parseFunctionName, revisionMismatch } from '../rules/names.ts';
 import {
   type AccountRecord,
@@ -22,10 +24,14 @@ import {
   read,
   readAll,
   type Stored,
+  type UrlRecord,
   unchanged,
 } from '../state.ts';
 import { transact } from '../transaction.ts';
-import { storeCode } from './code.ts';
+import { type CodeSource, storeCode } from './code.ts';
+import { checkSigning } from './code-signing.ts';
+import { resolveLayers } from './layers.ts';
+import { withoutProvisioned } from './provisioned.ts';
 import {
   newStamp,
   paged,
@@ -53,9 +59,13 @@ export function functionOperations(engine: Engine): Pick<Handlers<'lambda'>, Fun
       const place = placeOf(context);
       const name = unqualifiedName(input.FunctionName, place);
       checkTags(input.Tags ?? {});
+      checkPackageType(input);
       const stamp = newStamp(engine);
-      const code = await storeCode(engine, context, input.Code);
-      const latest = newFunctionVersion({ ...input, FunctionName: name }, code, stamp);
+      const layers = await resolveLayers(engine, context, input.Layers ?? []);
+      const image = input.PackageType === 'Image';
+      await checkSigning(engine, place, input.CodeSigningConfigArn, image);
+      const code = await storeCode(engine, place, input.Code, image);
+      const latest = newFunctionVersion({ ...input, FunctionName: name }, code, layers, stamp);
       const published = input.Publish ? publishedVersion(latest, 1, undefined, newStamp(engine)) : undefined;
       const record: FunctionRecord = {
         name,
@@ -63,6 +73,7 @@ export function functionOperations(engine: Engine): Pick<Handlers<'lambda'>, Fun
         latest,
         nextVersion: published === undefined ? 1 : 2,
         tags: input.Tags ?? {},
+        ...(input.CodeSigningConfigArn ? { codeSigningConfigArn: input.CodeSigningConfigArn } : {}),
       };
       await transact(store, async () => {
         const key = keys.function(place, name);
@@ -73,7 +84,7 @@ export function functionOperations(engine: Engine): Pick<Handlers<'lambda'>, Fun
         const commit: Commit = {
           checks: [{ key, version: null }],
           set,
-          sum: [{ key: keys.codeBytes(place), delta: code.zippedBytes * set.length }],
+          sum: [{ key: keys.codeBytes(place), delta: latest.codeBytes * set.length }],
           schedule: [engine.lifecycle.functionJob(place, name)],
         };
         return { commit, result: undefined };
@@ -92,7 +103,7 @@ export function functionOperations(engine: Engine): Pick<Handlers<'lambda'>, Fun
       const { tags, reservedConcurrency } = stored.record;
       return {
         Configuration: describeVersion(place, name, version, 'full', qualifier),
-        Code: { RepositoryType: 'S3', Location: codeLocation(context.origin, place, name, version) },
+        Code: describeCode(context.origin, place, name, version),
         Tags: Object.keys(tags).length === 0 ? undefined : tags,
         Concurrency:
           reservedConcurrency === undefined ? undefined : { ReservedConcurrentExecutions: reservedConcurrency },
@@ -112,11 +123,11 @@ export function functionOperations(engine: Engine): Pick<Handlers<'lambda'>, Fun
       const place = placeOf(context);
       const { name } = parseFunctionName(input.FunctionName, undefined, place);
       const { record: before } = await storedFunction(engine, place, name);
-      if (input.ImageUri)
-        throw invalidParameter("Please don't provide ImageUri when updating a function with packageType Zip.");
+      checkSource(before.latest, input);
       checkRevision(before.latest, input.RevisionId);
       refuseWhileChanging(place, before);
-      const code = await storeCode(engine, context, input);
+      await checkSigning(engine, place, before.codeSigningConfigArn, false);
+      const code = await storeCode(engine, place, input, before.latest.image !== undefined);
       const stamp = newStamp(engine);
       const change = (latest: FunctionVersion): FunctionVersion =>
         recoded(latest, code, input.Architectures?.[0], stamp);
@@ -128,7 +139,14 @@ export function functionOperations(engine: Engine): Pick<Handlers<'lambda'>, Fun
       const place = placeOf(context);
       const { name } = parseFunctionName(input.FunctionName, undefined, place);
       const stamp = newStamp(engine);
-      return update(engine, place, name, input.RevisionId, (latest) => reconfigured(latest, input, stamp), false);
+      const named = input.Layers === undefined ? undefined : await resolveLayers(engine, context, input.Layers);
+      if (named !== undefined && named.length > 0) {
+        const { record } = await storedFunction(engine, place, name);
+        await checkSigning(engine, place, record.codeSigningConfigArn, false);
+      }
+      const change = (latest: FunctionVersion): FunctionVersion =>
+        reconfigured(latest, input, named ?? latest.layers ?? [], stamp);
+      return update(engine, place, name, input.RevisionId, change, false);
     },
 
     async DeleteFunction(context, input) {
@@ -157,6 +175,20 @@ export function functionOperations(engine: Engine): Pick<Handlers<'lambda'>, Fun
       return { Functions: page, NextMarker: next };
     },
   };
+}
+
+function describeCode(origin: string, place: Place, name: string, version: FunctionVersion): FunctionCodeLocation {
+  const { image } = version;
+  if (image === undefined) return { RepositoryType: 'S3', Location: codeLocation(origin, place, name, version) };
+  return { RepositoryType: 'ECR', ImageUri: image.uri, ResolvedImageUri: image.resolvedUri };
+}
+
+/** A function's package type is for life (recorded: test_lambda_image_crud, test_lambda_zip_file_to_image). */
+function checkSource({ image }: FunctionVersion, { ImageUri }: CodeSource): void {
+  if (image !== undefined && !ImageUri)
+    throw invalidParameter('Please provide ImageUri when updating a function with packageType Image.');
+  if (image === undefined && ImageUri)
+    throw invalidParameter("Please don't provide ImageUri when updating a function with packageType Zip.");
 }
 
 function checkRevision(latest: FunctionVersion, revisionId: string | undefined): void {
@@ -215,19 +247,29 @@ async function deleteFunction(engine: Engine, place: Place, name: string): Promi
     const others = await Promise.all(
       [keys.aliases, keys.policies, keys.invokeConfigs].map((prefix) => readAll(store, prefix(place, name))),
     );
+    const urls = await readAll<UrlRecord>(store, keys.urls(place, name));
     const account = await read<AccountRecord>(store, keys.account(place));
-    const { [name]: reserved, ...left } = account?.record.reserved ?? {};
+    const { [name]: reserved, ...reservedLeft } = account?.record.reserved ?? {};
+    const { [name]: provisioned, ...provisionedLeft } = account?.record.provisioned ?? {};
+    const claims = reserved !== undefined || provisioned !== undefined;
+    const left: AccountRecord = { reserved: reservedLeft, provisioned: provisionedLeft };
     const accountKey = keys.account(place);
     const bytes = [stored.record.latest, ...versions.map(({ record }) => record)].map(({ codeBytes }) => codeBytes);
     const commit: Commit = {
-      checks: [unchanged(stored.key, stored), ...(reserved === undefined ? [] : [unchanged(accountKey, account)])],
-      set: reserved === undefined ? [] : [{ key: accountKey, value: encode({ reserved: left }) }],
-      delete: [stored.key, ...versions.map(({ key }) => key), ...others.flat().map(({ key }) => key)],
+      checks: [unchanged(stored.key, stored), ...(claims ? [unchanged(accountKey, account)] : [])],
+      set: claims ? [{ key: accountKey, value: encode(left) }] : [],
+      delete: [
+        stored.key,
+        ...[...versions, ...others.flat(), ...urls].map(({ key }) => key),
+        ...urls.map(({ record }) => keys.urlId(record.urlId)),
+      ],
       sum: [{ key: keys.codeBytes(place), delta: -bytes.reduce((sum, value) => sum + value, 0) }],
     };
     const environments = [servedLatest(stored.record), stored.record.latest, ...versions.map(({ record }) => record)];
     return { commit, result: environments.map(({ environmentId }) => environmentId) };
   });
+  engine.directory.forget(place, name);
+  await engine.provisioning.refresh(place, name);
   for (const environmentId of retired) engine.environments.retire(environmentId);
 }
 
@@ -243,14 +285,17 @@ async function deleteVersion(engine: Engine, place: Place, name: string, qualifi
       throw functionNotFound(place, name, qualifier);
     }
     await refuseIfAliased(engine, place, name, qualifier);
+    const unprovisioned = await withoutProvisioned(engine, place, stored.record, qualifier);
     const commit: Commit = {
-      checks: [unchanged(stored.key, stored), unchanged(key, version)],
-      set: [{ key: stored.key, value: encode(stored.record) }],
+      checks: [unchanged(stored.key, stored), unchanged(key, version), ...unprovisioned.checks],
+      set: [{ key: stored.key, value: encode(unprovisioned.record) }, ...unprovisioned.set],
       delete: [key, keys.policy(place, name, qualifier), keys.invokeConfig(place, name, qualifier)],
       sum: [{ key: keys.codeBytes(place), delta: -version.record.codeBytes }],
     };
     return { commit, result: version.record.environmentId };
   });
+  engine.directory.forget(place, name);
+  await engine.provisioning.refresh(place, name);
   if (retired !== undefined) engine.environments.retire(retired);
 }
 

@@ -32,7 +32,7 @@ export function invokeOperations(engine: Engine): Pick<Handlers<'lambda'>, Invok
       const done = await engine.invoker.execute(resolved, {
         requestId: context.requestId,
         payload,
-        traceHeader: engine.invoker.traceHeader(context.trace),
+        traceHeader: engine.invoker.traceHeader(context.trace, context.traceHeader),
         withTail,
         ...(clientContext === undefined ? {} : { clientContext }),
       });
@@ -73,7 +73,7 @@ async function acceptEvent(
       requestId: context.requestId,
       functionName: entry.record.name,
       ...(qualifier === undefined ? {} : { qualifier }),
-      traceHeader: engine.invoker.traceHeader(context.trace),
+      traceHeader: engine.invoker.traceHeader(context.trace, context.traceHeader),
       ...(clientContext === undefined ? {} : { clientContext }),
     },
     payload,
@@ -87,14 +87,14 @@ function refuseUnbuilt(input: InvocationRequest): void {
 }
 
 /** No payload is an empty object to the function. */
-function payloadOf(bytes: Uint8Array | undefined): Buffer {
+export function payloadOf(bytes: Uint8Array | undefined): Buffer {
   if (bytes === undefined || bytes.byteLength === 0) return emptyPayload;
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 const emptyPayload = Buffer.from('{}');
 
-function checkSize(payload: Buffer, type: 'RequestResponse' | 'Event' | 'DryRun'): void {
+export function checkSize(payload: Buffer, type: 'RequestResponse' | 'Event' | 'DryRun'): void {
   if (type === 'Event') {
     if (payload.length <= lambdaLimits.asyncRequestBytes.value) return;
     throw tooLarge(payload.length, type, lambdaLimits.asyncRequestBytes.value);

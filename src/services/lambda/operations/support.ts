@@ -103,11 +103,12 @@ export function paged<T>(
   items: readonly T[],
   marker: string | undefined,
   maxItems: number | undefined,
+  mostItems = 50,
 ): { readonly page: readonly T[]; readonly next: string | undefined } {
   const start = marker === undefined || marker === '' ? 0 : Number(Buffer.from(marker, 'base64').toString('utf8'));
   if (!Number.isInteger(start) || start < 0)
     throw invalidParameter('Invalid marker: the value is not one that was returned.');
-  const size = Math.min(maxItems ?? 50, 50);
+  const size = Math.min(maxItems ?? 50, mostItems);
   const end = start + size;
   return {
     page: items.slice(start, end),

@@ -3,9 +3,19 @@ import { parseArn } from '../../../platform/arn.ts';
 import type { Handlers } from '../../../platform/service.ts';
 import type { Engine } from '../engine.ts';
 import { lambdaLimits } from '../limits.ts';
+import { codeSigningMissing } from '../rules/code-signing.ts';
 import { unbuilt } from '../rules/configuration.ts';
 import { functionNotFound, invalidParameter, mappingArn, notFound } from '../rules/names.ts';
-import { encode, type FunctionRecord, keys, type MappingRecord, type Place, read, unchanged } from '../state.ts';
+import {
+  type CodeSigningRecord,
+  encode,
+  type FunctionRecord,
+  keys,
+  type MappingRecord,
+  type Place,
+  read,
+  unchanged,
+} from '../state.ts';
 import { transact } from '../transaction.ts';
 import { placeOf } from './support.ts';
 
@@ -22,7 +32,7 @@ export function tagOperations(engine: Engine): Pick<Handlers<'lambda'>, TagOpera
   const change = async (place: Place, arn: string, apply: (tags: Tags) => Tags): Promise<void> => {
     const resource = taggedResource(place, arn);
     await transact(store, async () => {
-      const stored = await read<FunctionRecord | MappingRecord>(store, resource.key);
+      const stored = await read<CodeSigningRecord | FunctionRecord | MappingRecord>(store, resource.key);
       if (stored === undefined) throw resource.missing();
       const tags = apply(stored.record.tags);
       checkTags(tags);
@@ -47,7 +57,7 @@ export function tagOperations(engine: Engine): Pick<Handlers<'lambda'>, TagOpera
 
     async ListTags(context, input) {
       const resource = taggedResource(placeOf(context), input.Resource);
-      const stored = await read<FunctionRecord | MappingRecord>(store, resource.key);
+      const stored = await read<CodeSigningRecord | FunctionRecord | MappingRecord>(store, resource.key);
       if (stored === undefined) throw resource.missing();
       return { Tags: stored.record.tags };
     },
@@ -75,6 +85,8 @@ function taggedResource(
         key: keys.mapping(place, name),
         missing: () => notFound(`Event source mapping not found: ${mappingArn(place, name)}`),
       };
+    case 'code-signing-config':
+      return { key: keys.codeSigning(place, name), missing: () => codeSigningMissing(text) };
     default:
       throw unbuilt(`Tagging a ${kind}`);
   }

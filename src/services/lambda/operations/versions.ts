@@ -2,7 +2,9 @@ import type { Commit } from '../../../kernel/store/contract.ts';
 import type { Handlers } from '../../../platform/service.ts';
 import type { Engine } from '../engine.ts';
 import { checkedWeights, describeAlias } from '../rules/aliases.ts';
-import { describeVersion, publishedVersion, unbuilt } from '../rules/configuration.ts';
+import { checkMove } from '../rules/concurrency.ts';
+import { publishedVersion, unbuilt } from '../rules/configuration.ts';
+import { codeSha256, describeVersion } from '../rules/description.ts';
 import {
   conflict,
   functionArn,
@@ -25,6 +27,7 @@ import {
   unchanged,
 } from '../state.ts';
 import { transact } from '../transaction.ts';
+import { withoutProvisioned } from './provisioned.ts';
 import {
   aliasNotFound,
   newStamp,
@@ -59,7 +62,7 @@ export function versionOperations(engine: Engine): Pick<Handlers<'lambda'>, Vers
         const { latest } = record;
         if (input.RevisionId !== undefined && input.RevisionId !== latest.revisionId)
           throw revisionMismatch('GetFunction/GetAlias');
-        const sha = Buffer.from(latest.codeDigest, 'hex').toString('base64');
+        const sha = codeSha256(latest);
         if (input.CodeSha256 !== undefined && input.CodeSha256 !== '' && input.CodeSha256 !== sha)
           throw invalidParameter(
             `CodeSHA256 (${input.CodeSha256}) is different from current CodeSHA256 in $LATEST (${sha}). Please try again with the CodeSHA256 in $LATEST.`,
@@ -73,6 +76,7 @@ export function versionOperations(engine: Engine): Pick<Handlers<'lambda'>, Vers
           checks: [check],
           set: [set, { key: keys.version(place, name, version.version), value: encode(version) }],
           sum: [{ key: keys.codeBytes(place), delta: version.codeBytes }],
+          schedule: version.state === 'Pending' ? [engine.lifecycle.functionJob(place, name)] : [],
         };
         return { commit, result: version };
       });
@@ -139,11 +143,13 @@ export function versionOperations(engine: Engine): Pick<Handlers<'lambda'>, Vers
           throw revisionMismatch('GetFunction/GetAlias');
         const after = changedAlias(before, input, random.uuid());
         await checkVersions(engine, place, name, [after.version, ...Object.keys(after.weights ?? {})]);
+        checkMove(stored.record, after);
         const { check, set } = stamped(stored);
         const checks = [check, unchanged(key, before)];
         return { commit: { checks, set: [set, { key, value: encode(after) }] }, result: after };
       });
       engine.directory.forget(place, name);
+      await engine.provisioning.refresh(place, name);
       return describeAlias(place, name, alias);
     },
 
@@ -155,11 +161,14 @@ export function versionOperations(engine: Engine): Pick<Handlers<'lambda'>, Vers
         const key = keys.alias(place, name, input.Name);
         // Deleting an alias that is not there succeeds.
         if (stored === undefined || (await store.get(key)) === undefined) return { result: undefined };
-        const { check, set } = stamped(stored);
+        const unprovisioned = await withoutProvisioned(engine, place, stored.record, input.Name);
+        const { check, set } = stamped(stored, unprovisioned.record);
         const gone = [key, keys.policy(place, name, input.Name), keys.invokeConfig(place, name, input.Name)];
-        return { commit: { checks: [check], set: [set], delete: gone }, result: undefined };
+        const checks = [check, ...unprovisioned.checks];
+        return { commit: { checks, set: [set, ...unprovisioned.set], delete: gone }, result: undefined };
       });
       engine.directory.forget(place, name);
+      await engine.provisioning.refresh(place, name);
     },
 
     async ListAliases(context, input) {

@@ -5,6 +5,8 @@ import type { InvokeConfigRecord, LastResult, QueuedEvent } from '../state.ts';
 export type AttemptOutcome =
   | { readonly outcome: 'success'; readonly result: LastResult }
   | { readonly outcome: 'function-error'; readonly result: LastResult }
+  /** The event goes round in a loop of functions: it is not tried again. */
+  | { readonly outcome: 'recursive' }
   /** No capacity, or the service's own fault: the event goes back to the queue. */
   | { readonly outcome: 'unavailable'; readonly statusCode: number };
 
@@ -41,6 +43,7 @@ export function nextStep(event: QueuedEvent, attempt: AttemptOutcome, config: Co
     const dueAtMs = Math.min(nowMs + waitMs, Math.max(expiryMs, nowMs));
     return { step: 'again', dueAtMs, event: { ...event, throttles: event.throttles + 1 } };
   }
+  if (attempt.outcome === 'recursive') return { step: 'finish', condition: 'RetriesExhausted', event };
   const tried: QueuedEvent = { ...event, invokeCount: event.invokeCount + 1, throttles: 0, last: attempt.result };
   if (attempt.outcome === 'success') return { step: 'finish', condition: 'Success', event: tried };
   const retries = config?.retries ?? lambdaLimits.asyncRetries.value;

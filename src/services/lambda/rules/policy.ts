@@ -9,6 +9,9 @@ import { invalidParameter } from './names.ts';
  * test_permission_exceptions).
  */
 export function statementOf(input: AddPermissionRequest, resource: string): PolicyStatement {
+  // Reported of AWS in public: RJPearson94/terraform-aws-open-next issue 73.
+  if (input.FunctionUrlAuthType !== undefined && input.Action !== 'lambda:InvokeFunctionUrl')
+    throw invalidParameter('FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action');
   const equals: Record<string, string> = {};
   if (input.SourceAccount !== undefined) equals['AWS:SourceAccount'] = input.SourceAccount;
   if (input.FunctionUrlAuthType !== undefined) equals['lambda:FunctionUrlAuthType'] = input.FunctionUrlAuthType;
@@ -31,7 +34,7 @@ export function statementOf(input: AddPermissionRequest, resource: string): Poli
   };
 }
 
-function principalOf(text: string): PolicyStatement['Principal'] {
+export function principalOf(text: string): PolicyStatement['Principal'] {
   if (text === '*') return '*';
   if (/^\d{12}$/.test(text)) return { AWS: `arn:aws:iam::${text}:root` };
   if (/^arn:aws[a-z-]*:(iam|sts)::\d{12}:/.test(text)) return { AWS: text };

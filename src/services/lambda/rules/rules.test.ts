@@ -1,14 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { InvokeConfigRecord, QueuedEvent } from '../state.ts';
+import type { FunctionRecord, InvokeConfigRecord, QueuedEvent } from '../state.ts';
 import { chosenVersion } from './aliases.ts';
 import { deadLetterAttributes, destinationRecord, nextStep, verdictBefore } from './async.ts';
-import { checkReservation, refusal } from './concurrency.ts';
+import { checkReservation, refusal, unreservedConcurrency } from './concurrency.ts';
 import { matchesPattern, parsePattern } from './event-pattern.ts';
 import { initLine, reportLine, streamName, timeoutLine } from './log-lines.ts';
 import { functionArn, parseFunctionName } from './names.ts';
 import { zipFiles } from './package.ts';
 import { checkPayload, clientContextText } from './payload.ts';
-import { batchVerdict, initialScaling, nextScaling, receiveVisibilitySeconds, wantedMessage } from './sqs-batches.ts';
 
 const place = { account: '123456789012', region: 'eu-west-1' };
 
@@ -118,57 +117,6 @@ describe('event patterns', () => {
   });
 });
 
-describe('batches from a queue', () => {
-  const ids = new Set(['a', 'b']);
-  it.each([
-    ['', 'none'],
-    ['null', 'none'],
-    ['{}', 'none'],
-    ['{"batchItemFailures":[]}', 'none'],
-    ['{"batchItemFailures":null}', 'none'],
-    ['{"batchItemFailures":[{"itemIdentifier":"a"}]}', ['a']],
-    ['garbage', 'all'],
-    ['{"batchItemFailures":[{"itemIdentifier":""}]}', 'all'],
-    ['{"batchItemFailures":[{"itemIdentifier":null}]}', 'all'],
-    ['{"batchItemFailures":[{"item":"a"}]}', 'all'],
-    ['{"batchItemFailures":[{"itemIdentifier":"zzz"}]}', 'all'],
-    ['{"batchItemFailures":"a"}', 'all'],
-    ['{"other":1}', 'all'],
-    ['"text"', 'all'],
-  ])('%s fails %s', (payload, expected) => {
-    const { failed } = batchVerdict(payload, ids);
-    expect(typeof failed === 'string' ? failed : [...failed]).toEqual(expected);
-  });
-
-  it('are filtered by JSON or by plain text', () => {
-    const json = [parsePattern('{"body":{"a":[1]}}')!];
-    const plain = [parsePattern('{"body":["hello"]}')!];
-    expect(wantedMessage(json, '{"a":1}')).toBe(true);
-    expect(wantedMessage(json, 'hello')).toBe(false);
-    expect(wantedMessage(plain, 'hello')).toBe(true);
-    expect(wantedMessage(plain, '{"a":1}')).toBe(false);
-    expect(wantedMessage([], 'anything')).toBe(true);
-  });
-
-  it('scale from five by 300 a minute, within the bound', () => {
-    let scaling = initialScaling(undefined, 0);
-    expect(scaling.concurrency).toBe(5);
-    for (let nowMs = 1_000; nowMs <= 60_000; nowMs += 1_000)
-      scaling = nextScaling(scaling, 'saturated', undefined, nowMs);
-    expect(scaling.concurrency).toBe(305);
-    expect(nextScaling(scaling, 'throttled', undefined, 60_000).concurrency).toBe(152);
-    expect(nextScaling(scaling, 'empty', undefined, 60_000).concurrency).toBe(5);
-    expect(nextScaling(initialScaling(2, 0), 'saturated', 2, 10_000).concurrency).toBe(2);
-    expect(nextScaling({ concurrency: 1_250, raisedAtMs: 0 }, 'saturated', undefined, 9_000).concurrency).toBe(1_250);
-  });
-
-  it('are hidden for long enough where there is a window', () => {
-    expect(receiveVisibilitySeconds(0, 60, 30)).toBeUndefined();
-    expect(receiveVisibilitySeconds(5, 20, 30)).toBeUndefined();
-    expect(receiveVisibilitySeconds(20, 20, 30)).toBe(70);
-  });
-});
-
 describe('small rules', () => {
   it('names', () => {
     expect(parseFunctionName('f', undefined, place)).toEqual({ name: 'f', qualifier: undefined });
@@ -187,13 +135,21 @@ describe('small rules', () => {
   });
 
   it('capacity', () => {
-    const free = { reserved: undefined, ofFunction: 0, unreserved: 999, unreservedLimit: 1_000 };
+    const free = { reserved: undefined, provisioned: 0, ofFunction: 0, unreserved: 999, unreservedLimit: 1_000 };
     expect(refusal(free)).toBeUndefined();
     expect(refusal({ ...free, unreserved: 1_000 })).toBe('ConcurrentInvocationLimitExceeded');
     expect(refusal({ ...free, reserved: 1, ofFunction: 1 })).toBe('ReservedFunctionConcurrentInvocationLimitExceeded');
     expect(refusal({ ...free, reserved: 5, ofFunction: 1, unreserved: 1_000 })).toBeUndefined();
-    expect(() => checkReservation({ a: 500 }, 'b', 401, 1_000)).toThrowError(/minimum value of \[100\]/);
-    expect(() => checkReservation({ a: 500, b: 300 }, 'b', 400, 1_000)).not.toThrow();
+    expect(refusal({ ...free, reserved: 5, provisioned: 4, ofFunction: 1 })).toBe(
+      'ReservedFunctionConcurrentInvocationLimitExceeded',
+    );
+    const b = { name: 'b' } as FunctionRecord;
+    const floor = /minimum value of \[100\]/;
+    expect(() => checkReservation({ reserved: { a: 500 } }, b, 401, 1_000)).toThrowError(floor);
+    expect(() => checkReservation({ reserved: { a: 500, b: 300 } }, b, 400, 1_000)).not.toThrow();
+    const account = { reserved: { a: 500 }, provisioned: { a: 100, c: 50 } };
+    expect(unreservedConcurrency(account, 1_000)).toBe(450);
+    expect(() => checkReservation(account, b, 351, 1_000)).toThrowError(floor);
   });
 
   it('payloads', () => {

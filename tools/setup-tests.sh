@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the tests need from the system: python3, Ruby, a JDK with Maven, Go, Rust, Elixir, PostgreSQL, strace, bubblewrap,
-# slirp4netns and curl from Debian's packages; the AWS CLI and boto3 from PyPI, into a virtual environment under node_modules/.cache; AWS's libraries for Java from Maven
-# Central, and packages of which the tests build container images, unopened, beside it. Does nothing for what is there already.
+# slirp4netns and curl from Debian's packages; the AWS CLI and boto3 from PyPI, into a virtual environment under node_modules/.cache;
+# AWS's libraries for Java from Maven Central, packages of which the tests build container images, unopened, and clients of the Runtime
+# API (test/runtimes), beside it. Does nothing for what is there already.
 set -eu
 here=$(cd -- "$(dirname -- "$0")/.." && pwd)
 venv=$here/node_modules/.cache/python

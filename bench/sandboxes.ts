@@ -10,10 +10,18 @@ interface Options {
 
 const coldRounds = 30;
 const idleFunctions = 1_000;
+const burstAsked = 200;
+const burstEnvironments = 150;
 
 /** Cold starts, what bubblewrap adds to them, what functions cost that nobody calls, and the tail of warm invocations. */
 export async function sandboxes({ startCloud }: Options): Promise<Result[]> {
-  return [...(await coldStarts(startCloud)), await idle(startCloud), await tail(startCloud)];
+  return [
+    ...(await coldStarts(startCloud)),
+    await thaw(startCloud),
+    await burst(startCloud),
+    await idle(startCloud),
+    await tail(startCloud),
+  ];
 }
 
 /** Each function is invoked once: from the request to the answer, its sandbox is started in between. */
@@ -63,6 +71,54 @@ function timeInvoke(port: number, name: string): Promise<number> {
       });
     });
   });
+}
+
+/** What an invocation costs more when its environment has been frozen meanwhile. */
+async function thaw(startCloud: Options['startCloud']): Promise<Result> {
+  const cloud = await startCloud();
+  await createFunction(cloud.port, 'rests');
+  await timeInvoke(cloud.port, 'rests');
+  const rested: Record<'awake' | 'frozen', number[]> = { awake: [], frozen: [] };
+  for (let round = 0; round < 60; round++) {
+    for (const [state, pauseMs] of [
+      ['awake', 10],
+      ['frozen', 120],
+    ] as const) {
+      await timeInvoke(cloud.port, 'rests');
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      rested[state].push(await timeInvoke(cloud.port, 'rests'));
+    }
+  }
+  await cloud.stop();
+  const cost = median(rested.frozen) - median(rested.awake);
+  return result('thawing a frozen environment', `${cost.toFixed(2)} ms`, '1 ms', cost, '<= 1');
+}
+
+/** As many environments at once as a reservation allows, of more that are asked for, beside bare process starts, two at a time. */
+async function burst(startCloud: Options['startCloud']): Promise<Result> {
+  const cloud = await startCloud();
+  await createFunction(cloud.port, 'burst');
+  const concurrency = `http://127.0.0.1:${cloud.port}/2017-10-31/functions/burst/concurrency`;
+  const reserved = JSON.stringify({ ReservedConcurrentExecutions: burstEnvironments });
+  const answer = await fetch(concurrency, { method: 'PUT', headers: lambdaHeaders, body: reserved });
+  if (!answer.ok) throw new Error(`PutFunctionConcurrency answered ${answer.status}: ${await answer.text()}`);
+  const startedAt = performance.now();
+  const outcomes = await Promise.allSettled(Array.from({ length: burstAsked }, () => timeInvoke(cloud.port, 'burst')));
+  const tookMs = performance.now() - startedAt;
+  await cloud.stop();
+  const answered = outcomes.filter(({ status }) => status === 'fulfilled').length;
+  const bareAt = performance.now();
+  for (let index = 0; index < burstEnvironments; index += 2) {
+    await Promise.all([timeProcess(['-e', '0']), timeProcess(['-e', '0'])]);
+  }
+  const bareMs = performance.now() - bareAt;
+  return result(
+    `burst of ${burstAsked}, ${burstEnvironments} at once: ${answered} answered, ${burstAsked - answered} refused`,
+    `${Math.round(tookMs)} ms`,
+    `${burstEnvironments} bare starts: ${Math.round(bareMs)} ms`,
+    tookMs / bareMs,
+    undefined,
+  );
 }
 
 async function idle(startCloud: Options['startCloud']): Promise<Result> {

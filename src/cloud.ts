@@ -61,6 +61,8 @@ export interface CloudOptions {
   readonly auth?: AuthMode;
   /** What functions run in; `auto` (default): bubblewrap where it works, else plain processes. */
   readonly sandbox?: SandboxKind;
+  /** Ports of this machine that functions in sandboxes with a network of their own reach on 127.0.0.1. */
+  readonly reach?: readonly number[];
   readonly host?: string;
   /** 0 (default): any free one. */
   readonly port?: number;
@@ -125,6 +127,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     ...(authorizer === undefined ? {} : { authorizer }),
     load: (service) => loadService(service),
   });
+  const reach = new Set(options.reach);
   const compute = new LazyCompute(async () =>
     (await import('./compute/index.ts')).createCompute({
       clock,
@@ -137,6 +140,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       runtimeLibraries: librariesFolder(base.directory?.path),
       ingress: (socket) => listener.accept(socket),
       sandbox: options.sandbox ?? 'auto',
+      reach: () => [...reach],
     }),
   );
 
@@ -240,6 +244,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
         if (service?.steer === undefined) throw notImplemented(name, 'steer');
         return service.steer(caller, command);
       },
+      reach,
       status,
       stop: () => setImmediate(() => options.onStopRequest?.()),
     },

@@ -78,6 +78,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     .action(async (name: string, options) => {
       await (await import('./commands/invoke.ts')).invoke(terminal, client(), name, options);
     });
+  command(
+    'reach [port...]',
+    "let functions in bubblewrap reach these ports of this machine's loopback on theirs; tell which they reach",
+  ).action(async (ports: string[]) => (await import('./commands/reach.ts')).reach(terminal, client(), ports));
   command('queues', 'depths, ages, messages in flight, dead-letter queues').action(async () => {
     await (await import('./commands/queues.ts')).queues(terminal, client());
   });
@@ -181,5 +185,6 @@ function startOptions(command: Command): Command {
     .option('--clock <kind>', 'wall, or virtual: time stands still until it is advanced', 'wall')
     .option('--limits <profile>', 'aws, or relaxed: no rates and no adjustable quotas', 'aws')
     .option('--auth <mode>', 'off; signed: signatures are verified; enforced: and IAM decides', 'off')
-    .option('--sandbox <kind>', 'what functions run in: auto; process; bubblewrap (Linux)', 'auto');
+    .option('--sandbox <kind>', 'what functions run in: auto; process; bubblewrap (Linux)', 'auto')
+    .option('--reach <port...>', "ports of this machine's loopback that functions in bubblewrap reach on theirs");
 }

@@ -26,3 +26,11 @@ export function parseNumber(option: string, text: string): number {
   if (text.trim() !== '' && Number.isFinite(value)) return value;
   throw new CliError('BadNumber', `${option} is '${text}', which is no number`, `write it like ${option} 1`);
 }
+
+/** A port's number; `least` 0: any free one may be asked for. */
+export function parsePort(text: string, least: 0 | 1): number {
+  const port = Number(text);
+  if (text.trim() !== '' && Number.isInteger(port) && port >= least && port <= 65_535) return port;
+  const any = least === 0 ? ', or 0 for any free one' : '';
+  throw new CliError('BadPort', `'${text}' is not a port`, `give a number from 1 to 65535${any}`);
+}

@@ -37,6 +37,8 @@ export interface ComputeOptions {
   readonly endpoint: () => string;
   /** Takes connections to the endpoint that come from sandboxes with a network of their own. */
   readonly ingress: (socket: Socket) => void;
+  /** Ports of this machine's loopback that sandboxes with a network of their own reach on theirs. */
+  readonly reach?: () => readonly number[];
   /** `auto` (default): bubblewrap where it works. */
   readonly sandbox?: SandboxKind;
   /** Where the bootstraps are; by default `runtimes/` beside this module, in the sources as in the build. */
@@ -188,6 +190,7 @@ class SandboxCompute implements Compute {
       runtimesFolder: this.#bootstraps,
       ingress,
       endpointPort: () => Number(new URL(endpoint()).port),
+      reach: this.#options.reach ?? (() => []),
     });
   }
 

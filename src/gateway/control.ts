@@ -23,6 +23,8 @@ export interface Controlled {
   /** Does with a service what AWS's API has no operation for. */
   steer(service: string, caller: Caller, command: Record<string, unknown>): Promise<unknown>;
   status(): Promise<Record<string, unknown>>;
+  /** Ports of this machine that functions in sandboxes with a network of their own reach. */
+  readonly reach: Set<number>;
   readonly blobs: BlobStore;
   readonly images: Images;
   readonly bus: Bus;
@@ -46,6 +48,7 @@ export const controlPrefix = '/_unkai/';
  * | PUT blobs/DIGEST (bytes, as they come) | stores a blob of any size, answers {digest, sizeBytes} |
  * | POST blobs/missing {digests} | which of them are not there, {missing} |
  * | GET images; PUT images {name, digest}; DELETE images {name} | names of container images |
+ * | GET reach; PUT reach {ports} | ports of this machine that functions with a network of their own reach: told; more of them |
  * | POST stop | ends the cloud |
  */
 export function answerControl(request: WireRequest, caller: Caller, cloud: Controlled): Promise<WireResponse> {
@@ -112,6 +115,11 @@ async function route(request: WireRequest, caller: Caller, cloud: Controlled): P
       if (await cloud.images.remove(name)) return json(200, { removed: name });
       throw new UserMistake(404, 'NoSuchImage', `there is no image '${name}'`, 'see: unkai image list');
     }
+    case 'GET reach':
+      return json(200, { ports: [...cloud.reach] });
+    case 'PUT reach':
+      for (const port of ports(request)) cloud.reach.add(port);
+      return json(200, { ports: [...cloud.reach] });
     case 'POST stop':
       cloud.stop();
       return json(202, { stopping: true });
@@ -223,6 +231,19 @@ function number(request: WireRequest, name: string): number {
   const value = parse(request)[name];
   if (typeof value === 'number' && Number.isFinite(value)) return value;
   throw new UserMistake(400, 'BadBody', `the body needs ${name}, a number`, 'see docs/control-api.md');
+}
+
+function ports(request: WireRequest): readonly number[] {
+  const named = parse(request)['ports'];
+  const isPort = (value: unknown): value is number =>
+    Number.isInteger(value) && Number(value) > 0 && Number(value) < 65_536;
+  if (Array.isArray(named) && named.every(isPort)) return named;
+  throw new UserMistake(
+    400,
+    'BadBody',
+    'the body needs ports, a list of numbers from 1 to 65535',
+    'see docs/control-api.md',
+  );
 }
 
 function text(body: Record<string, unknown>, name: string): string {

@@ -41,7 +41,7 @@ it('kill -9 loses nothing: messages, items, and the retry that was still to come
       .filter((line) => line !== '')
       .map((line) => line.split(' '));
 
-  const first = await startCli(['--data', 'd', '--clock', 'virtual'], { cwd: folder });
+  const first = await startCli(['--data', 'd', '--clock', 'virtual', '--sandbox', 'process'], { cwd: folder });
   // A table becomes active, and a function too, in cloud time.
   await unkaiJson(['clock', 'resume', '--endpoint', first.endpoint]);
   const sqs = new SQSClient(clientConfig(first.endpoint));
@@ -85,7 +85,7 @@ it('kill -9 loses nothing: messages, items, and the retry that was still to come
   await first.end('SIGKILL');
   await until('the sandbox has died with its cloud', async () => !isAlive(Number(sandboxPid)));
 
-  const second = await startCli(['--data', 'd', '--clock', 'virtual'], { cwd: folder });
+  const second = await startCli(['--data', 'd', '--clock', 'virtual', '--sandbox', 'process'], { cwd: folder });
   const url = QueueUrl!.replace(first.endpoint, second.endpoint);
   const sqsAgain = new SQSClient(clientConfig(second.endpoint));
   const receiveAll = async (): Promise<string[]> => {

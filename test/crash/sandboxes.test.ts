@@ -186,8 +186,8 @@ it('loses nothing and answers everybody while its sandboxes are killed', async (
       givenUp.add((JSON.parse(Body!) as { requestPayload: { id: string } }).requestPayload.id);
     }
   }
-  expect(kills).toBeGreaterThan(10);
-  expect(answers.good).toBeGreaterThan(20);
+  expect(kills).toBeGreaterThan(3);
+  expect(answers.good).toBeGreaterThan(10);
   expect(answers.failed).toBeGreaterThan(0);
   expect(sent.queue.filter((id) => !processed.has(id))).toEqual([]);
   expect(sent.async.filter((id) => !processed.has(id) && !givenUp.has(id))).toEqual([]);

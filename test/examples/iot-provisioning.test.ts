@@ -28,10 +28,15 @@ let vendor: Process;
 let deployed: Deployed;
 const api = (): string => deployed.endpoints[0]!.url;
 
+const start = (port: string): Promise<Process> => {
+  const reach = new URL(vendor.endpoint).port;
+  return startProcess(['bin/unkai', 'start', '--port', port, '--data', data, '--reach', reach]);
+};
+
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), 'unkai-iot-'));
-  cloud = await startProcess(['bin/unkai', 'start', '--port', '0', '--data', data]);
   vendor = await startProcess([`${example}/vendor.mjs`, '--port', '0', '--min-ms', '50', '--max-ms', '200']);
+  cloud = await start('0');
   deployed = await deploy();
 }, 120_000);
 
@@ -169,7 +174,7 @@ describe('examples/iot-provisioning', () => {
     );
     const port = new URL(cloud.endpoint).port;
     await cloud.end('SIGKILL');
-    cloud = await startProcess(['bin/unkai', 'start', '--port', port, '--data', data]);
+    cloud = await start(port);
     expect((await deploy()).changed).toBe(false);
 
     // A crash costs a receive, so some may end in the dead-letter queue: they are redriven like any other.

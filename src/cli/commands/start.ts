@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Cloud, CloudOptions, StoreChoice } from '../../cloud.ts';
 import type { Logger } from '../../platform/log.ts';
 import { CliError } from '../error.ts';
+import { parsePort } from '../parsing.ts';
 import type { Terminal } from '../terminal.ts';
 
 export interface StartOptions {
@@ -14,6 +15,7 @@ export interface StartOptions {
   readonly limits: string;
   readonly auth: string;
   readonly sandbox: string;
+  readonly reach?: readonly string[];
 }
 
 /** Runs a cloud in this process until a signal or `unkai stop` ends it. */
@@ -60,14 +62,7 @@ export async function launch(
 }
 
 function cloudOptions(options: StartOptions): CloudOptions {
-  const port = Number(options.port);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new CliError(
-      'BadPort',
-      `'${options.port}' is not a port`,
-      'give a number from 1 to 65535, or 0 for any free one',
-    );
-  }
+  const port = parsePort(options.port, 0);
   const hosts = (process.env['UNKAI_ALLOWED_HOSTS'] ?? '')
     .split(',')
     .map((host) => host.trim().toLowerCase())
@@ -79,6 +74,7 @@ function cloudOptions(options: StartOptions): CloudOptions {
     clock: oneOf('clock', options.clock, ['wall', 'virtual']),
     limits: oneOf('limits', options.limits, ['aws', 'relaxed']),
     auth: oneOf('auth', options.auth, ['off', 'signed', 'enforced']),
+    reach: (options.reach ?? []).flatMap((list) => list.split(',')).map((text) => parsePort(text, 1)),
     sandbox: oneOf('sandbox', options.sandbox, ['auto', 'process', 'bubblewrap']),
     allowedHosts: hosts,
   };

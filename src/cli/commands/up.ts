@@ -1,13 +1,11 @@
 import { basename, dirname } from 'node:path';
-import { watch } from 'chokidar';
-import type { Timer } from '../../kernel/clock/contract.ts';
-import { WallClock } from '../../kernel/clock/wall.ts';
 import { type CloudClient, connect, findEndpoint, probe } from '../client.ts';
 import { CliError } from '../error.ts';
 import { openBench } from '../inner-loop/bench.ts';
 import { Debugging, type DebugOptions } from '../inner-loop/debugging.ts';
 import { InnerLoop } from '../inner-loop/inner-loop.ts';
 import { localFunctions } from '../inner-loop/local-functions.ts';
+import { Sources } from '../inner-loop/sources.ts';
 import type { Terminal } from '../terminal.ts';
 import { type Deployed, type DeployOptions, deployTarget, showDeployed } from './deploy.ts';
 import type { StartOptions } from './start.ts';
@@ -19,9 +17,6 @@ interface Globals {
 }
 
 export type UpOptions = DeployOptions & StartOptions & DebugOptions;
-
-/** An editor saves in several steps; a change is taken up when it has been quiet for so long. */
-const quietMs = 30;
 
 /**
  * Starts a cloud unless one is there, deploys, and follows the sources: changed code replaces just the functions that it
@@ -70,7 +65,7 @@ async function follow(terminal: Terminal, client: CloudClient, dir: string, opti
     bench,
     async deploy() {
       deployed = await deployTarget(terminal, client, dir, { ...options, stack: deployed.stack });
-      watcher.add(roots());
+      sources.follow(roots());
       await adopt();
       if (deployed.changed) showDeployed(terminal, deployed);
     },
@@ -84,42 +79,24 @@ async function follow(terminal: Terminal, client: CloudClient, dir: string, opti
     await loop.adopt(functions, deployed.code);
     await debugging?.open(functions);
   };
-  const roots = (): string[] => [...new Set([deployed.templatePath, ...deployed.code.map(({ path }) => path)])];
-  const watcher = watch(roots(), {
-    ignoreInitial: true,
-    ignored: (path) => /(^|[\\/])(node_modules|\.git|\.unkai)([\\/]|$)/.test(path),
+  const roots = (): string[] => [...new Set(deployed.code.map(({ path }) => path))];
+  const sources = new Sources(deployed.templatePath, roots(), (paths, sinceMs) => {
+    if (paths.includes(deployed.templatePath)) loop.redeploy();
+    void loop.changed(paths, sinceMs);
   });
-  const watching = new Promise<void>((resolve) => watcher.once('ready', () => resolve()));
   try {
     await adopt();
   } catch (error) {
+    await sources.close();
     await loop.close(true);
-    await watcher.close();
     throw error;
   }
 
-  const clock = new WallClock();
-  const changed = new Set<string>();
-  let sinceMs = 0;
-  let timer: Timer | undefined;
-  watcher.on('all', (_event, path) => {
-    if (changed.size === 0) sinceMs = performance.now();
-    changed.add(path);
-    timer?.cancel();
-    timer = clock.at(clock.now() + quietMs, () => {
-      const paths = [...changed];
-      changed.clear();
-      if (paths.includes(deployed.templatePath)) loop.redeploy();
-      void loop.changed(paths, sinceMs);
-    });
-  });
-  await watching;
+  await sources.ready;
   terminal.progress(`watching ${basename(dirname(deployed.templatePath))} for changes; Ctrl-C ends`);
   return {
     async end(goesOn) {
-      timer?.cancel();
-      await watcher.close();
-      if (changed.size > 0) await loop.changed([...changed], sinceMs);
+      await sources.close();
       await loop.close(goesOn);
     },
   };

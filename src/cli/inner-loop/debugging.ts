@@ -20,7 +20,7 @@ export class Debugging {
   readonly #bench: Bench;
   readonly #wanted: readonly string[];
   readonly #firstPort: number | undefined;
-  /** By logical id. */
+  /** By name. */
   readonly #ports = new Map<string, number>();
 
   constructor(terminal: Terminal, bench: Bench, { debug = [], debugPort }: DebugOptions) {
@@ -34,13 +34,11 @@ export class Debugging {
   async open(functions: readonly LocalFunction[]): Promise<void> {
     for (const wanted of this.#wanted) {
       const chosen = choose(functions, wanted);
-      const { logicalId, functionName } = chosen;
-      const known = this.#ports.get(logicalId);
-      const port = known ?? (await this.#openOne(chosen));
       // After a deployment it may be another function of the same logical id.
-      if (known !== undefined) await this.#bench.steer(functionName, { debugPort: known });
-      this.#ports.set(logicalId, port);
-      if (known === undefined) await this.#tell(chosen, port);
+      if (this.#ports.has(chosen.functionName)) continue;
+      const port = await this.#openOne(chosen);
+      this.#ports.set(chosen.functionName, port);
+      await this.#tell(chosen, port);
     }
   }
 

@@ -41,6 +41,8 @@ export class InnerLoop {
   /** What changes the deployment happens one after another. */
   #working: Promise<void> = Promise.resolve();
 
+  #swapping: Promise<unknown> = Promise.resolve();
+
   constructor(options: InnerLoopOptions) {
     this.#options = options;
   }
@@ -79,7 +81,9 @@ export class InnerLoop {
     for (const { logicalId } of touched) this.#markStale(logicalId);
     if (benched.some(({ published }) => published)) this.#deployDue = true;
     if (this.#deployDue || benched.length < touched.length) this.#uploadNow(startedAtMs);
-    await Promise.all(benched.map((each) => this.#swap(each, startedAtMs).catch((error) => this.#tellProblem(error))));
+    const swaps = benched.map((each) => this.#swap(each, startedAtMs).catch((error) => this.#tellProblem(error)));
+    this.#swapping = Promise.all([this.#swapping, ...swaps]);
+    await this.#swapping;
   }
 
   /** Deploys anew, behind what is under way. */
@@ -96,6 +100,7 @@ export class InnerLoop {
     if (this.#stale.size > 0) this.#uploadNow(performance.now());
     await this.#working;
     this.#upload?.cancel();
+    await this.#swapping;
     if (!goesOn) return;
     for (const { functionName } of this.#functions) {
       await this.#options.bench

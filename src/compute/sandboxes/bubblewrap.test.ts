@@ -45,7 +45,7 @@ function serve(answer: string): Promise<Server> {
 
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 
-function launcher(with_: Partial<Tools> = {}): BubblewrapLauncher {
+function launcher(with_: Partial<Tools> = {}, reach: readonly number[] = []): BubblewrapLauncher {
   const made = new BubblewrapLauncher({
     tools: { ...tools, ...with_ },
     random: createRandom(),
@@ -55,6 +55,7 @@ function launcher(with_: Partial<Tools> = {}): BubblewrapLauncher {
     runtimesFolder,
     ingress: (socket) => endpoint.emit('connection', socket),
     endpointPort: () => portOf(endpoint),
+    reach: () => reach,
   });
   open.push(made);
   return made;
@@ -155,6 +156,15 @@ describe('a network of its own', () => {
     const { out } = await finished(await berth.launch(plan(script)));
     expect(out).toBe('the cloud\nruntime api\nECONNREFUSED\n\n');
     berth.runtimeApi.close();
+  });
+
+  it('leads to ports of this machine that are named, and to no other', async () => {
+    const closed = portOf(other) === 1 ? 2 : 1;
+    const script = [portOf(other), closed].map((each) => `${get(each)}; echo`).join('; ');
+    expect((await run(script, {}, launcher({}, [portOf(other), closed]))).out).toBe(
+      'a service of this machine\nECONNRESET\n\n',
+    );
+    expect((await run(get(portOf(other)))).out).toBe('ECONNREFUSED\n');
   });
 
   it('has a way out, but not to the services of this machine', async () => {

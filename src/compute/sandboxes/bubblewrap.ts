@@ -54,6 +54,7 @@ export interface BubblewrapOptions {
   readonly runtimesFolder: string;
   readonly ingress: (socket: Socket) => void;
   readonly endpointPort: () => number;
+  readonly reach: () => readonly number[];
 }
 
 /** What is installed. */
@@ -119,8 +120,8 @@ export class BubblewrapLauncher implements Launcher {
     const { perl, unshare, forwarder } = options.tools;
     if (perl !== undefined && unshare !== undefined) {
       const script = join(options.runtimesFolder, 'berth', 'berth.pl');
-      const { ingress, endpointPort } = options;
-      this.#network = { script, perl, unshare, forwarder, ingress, endpointPort };
+      const { ingress, endpointPort, reach } = options;
+      this.#network = { script, perl, unshare, forwarder, ingress, endpointPort, reach };
     }
     this.#etc = new SandboxEtc(options.folder, userId, groupId);
     // Most functions will ask for this one; the first is not to wait for it.
@@ -151,10 +152,7 @@ export class BubblewrapLauncher implements Launcher {
       runtimeApi: networked.runtimeApi,
       runtimeApiAddress: networked.runtimeApiAddress,
       launch: (plan) => this.#launchInNetwork(plan, bounds, place),
-      abandon: () => {
-        sendSignal(-networked.pid, 'SIGKILL');
-        networked.runtimeApi.close();
-      },
+      abandon: () => abandon(place),
     };
   }
 
@@ -162,12 +160,7 @@ export class BubblewrapLauncher implements Launcher {
     this.#closed = true;
     const spares = [...this.#spares.values()].flat();
     this.#spares.clear();
-    for (const { process: spare } of (await Promise.allSettled(spares)).flatMap((found) =>
-      found.status === 'fulfilled' ? [found.value] : [],
-    )) {
-      sendSignal(-spare.pid, 'SIGKILL');
-      spare.runtimeApi.close();
-    }
+    for (const found of await Promise.allSettled(spares)) if (found.status === 'fulfilled') abandon(found.value);
     await this.#reaper.close();
     this.#groups?.close();
   }
@@ -175,7 +168,7 @@ export class BubblewrapLauncher implements Launcher {
   async #takeNetworked(network: PrivateNetwork): Promise<Place> {
     const spares = this.#spares.get(network) ?? [];
     this.#spares.set(network, spares);
-    const taken = spares.shift() ?? this.#newPlace(network);
+    const taken = (await this.#takeSpare(spares)) ?? this.#newPlace(network);
     // The next one is made while this one starts what it is for.
     setImmediate(() => {
       while (!this.#closed && spares.length < spareNetworks) {
@@ -187,10 +180,22 @@ export class BubblewrapLauncher implements Launcher {
     return taken;
   }
 
+  /** One that leads to the ports that are to be reached now. */
+  async #takeSpare(spares: Promise<Place>[]): Promise<Place | undefined> {
+    const reach = this.#options.reach().join();
+    for (let spare = spares.shift(); spare !== undefined; spare = spares.shift()) {
+      const place = await spare.catch(() => undefined);
+      if (place?.reach === reach) return place;
+      if (place !== undefined) abandon(place);
+    }
+    return undefined;
+  }
+
   async #newPlace(network: PrivateNetwork): Promise<Place> {
+    const reach = this.#options.reach().join();
     const started = await startInPrivateNetwork(network, this.#network!);
     this.#watch(started.pid, started.child);
-    return { process: started, group: this.#newGroup(started.pid) };
+    return { process: started, group: this.#newGroup(started.pid), reach };
   }
 
   #watch(pid: number, child: ChildProcess): void {
@@ -342,7 +347,14 @@ function environmentOf({ program, companions }: LaunchPlan): Readonly<Record<str
   return { ...environment, [connectionVariable]: '5' };
 }
 
+function abandon({ process: networked }: Place): void {
+  sendSignal(-networked.pid, 'SIGKILL');
+  networked.runtimeApi.close();
+}
+
 interface Place {
+  /** The ports of this machine that it leads to, with commas. */
+  readonly reach: string;
   readonly process: NetworkedProcess;
   readonly group: ControlGroup | undefined;
 }

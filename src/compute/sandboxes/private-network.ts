@@ -3,7 +3,7 @@
  * runtimes/berth/berth.pl). The way to the internet, where a function has one, is a user-mode forwarder.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createServer, type Server, Socket } from 'node:net';
+import { connect, createServer, type Server, Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Readable } from 'node:stream';
 import { LaunchError } from './launcher.ts';
@@ -24,6 +24,8 @@ export interface PrivateNetworkOptions {
   /** Connections to the cloud's endpoint. */
   readonly ingress: (socket: Socket) => void;
   readonly endpointPort: () => number;
+  /** Ports of this machine's loopback that are to be reached on the sandbox's own: a vendor's stand-in, a database. */
+  readonly reach: () => readonly number[];
 }
 
 export interface Forwarder {
@@ -54,7 +56,12 @@ export async function startInPrivateNetwork(
   options: PrivateNetworkOptions,
 ): Promise<NetworkedProcess> {
   const endpointPort = options.endpointPort();
+  const reach = options.reach().filter((port) => port !== endpointPort && port !== runtimeApiPort);
   const asRoot = process.getuid?.() === 0;
+  const takerOf = (port: number): ((socket: Socket) => void) | undefined => {
+    if (port === runtimeApiPort) return undefined;
+    return port === endpointPort ? options.ingress : (socket) => forwardTo(port, socket);
+  };
   const blocked = network === 'internet' ? ownAddresses() : [];
   const child = spawn(
     options.unshare,
@@ -67,6 +74,7 @@ export async function startInPrivateNetwork(
       blocked.join(','),
       String(runtimeApiPort),
       String(endpointPort),
+      ...reach.map(String),
     ],
     {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', 'pipe', 'pipe'],
@@ -87,9 +95,9 @@ export async function startInPrivateNetwork(
     child.once('exit', () => failed(`a network for the sandbox could not be made: ${said.trim()}`));
     child.on('message', (message: { port?: number; ready?: boolean; id?: number }, handle: unknown) => {
       if (message.port !== undefined) {
-        const server = createServer({ noDelay: true }, message.port === endpointPort ? options.ingress : undefined);
+        const server = createServer({ noDelay: true }, takerOf(message.port));
         server.listen(handle as { fd: number });
-        if (message.port === endpointPort) server.unref();
+        if (message.port !== runtimeApiPort) server.unref();
         servers.set(message.port, server);
       } else if (message.id !== undefined) {
         const settle = dials.get(message.id);
@@ -107,9 +115,8 @@ export async function startInPrivateNetwork(
   child.channel?.unref();
   const forwarder = network === 'internet' ? options.forwarder : undefined;
   const forwarding = forwarder === undefined ? undefined : await forward(forwarder, pid!);
-  const endpoint = servers.get(endpointPort);
   child.once('exit', () => {
-    endpoint?.close();
+    for (const [port, server] of servers) if (port !== runtimeApiPort) server.close();
     forwarding?.kill('SIGKILL');
     for (const settle of dials.values()) settle(undefined);
   });
@@ -140,6 +147,18 @@ export async function startInPrivateNetwork(
       });
     },
   };
+}
+
+/** To the same port of this machine; where nothing listens there, the connection ends at once. */
+function forwardTo(port: number, socket: Socket): void {
+  const outward = connect({ port, host: '127.0.0.1', noDelay: true });
+  for (const [one, other] of [
+    [socket, outward],
+    [outward, socket],
+  ] as const) {
+    one.on('error', () => other.destroy());
+    one.pipe(other);
+  }
 }
 
 /** Resolves when the way out is open; without an answer for a while it is left to open by itself. */

@@ -109,7 +109,13 @@ function isNodesOwn(prepareStackTrace) {
 
 /** By the last bytes: a map that stands in the comment itself fills them with Base64. */
 function hasSourceMap(file) {
-  const descriptor = fs.openSync(file);
+  let descriptor;
+  try {
+    descriptor = fs.openSync(file);
+  } catch {
+    // Its folder may have been emptied since: a build works where `unkai up` runs it.
+    return false;
+  }
   try {
     const { size } = fs.fstatSync(descriptor);
     const tail = Buffer.alloc(Math.min(size, tailBytes));

@@ -2,12 +2,12 @@ import { awsRequest, load } from './load.ts';
 import type { Running } from './processes.ts';
 import { median, type Result, result } from './report.ts';
 
-const small = 1_000;
+const small = 10_000;
 const large = 1_000_000;
 const connections = 32;
 const deletedPerRound = 6_000;
 
-/** ReceiveMessage + DeleteMessage on a queue of a million messages against one of a thousand, kept at that depth. */
+/** ReceiveMessage + DeleteMessage on a queue of a million messages against one of ten thousand, kept at that depth. */
 export async function backlog({
   startCloud,
   rounds,
@@ -56,7 +56,7 @@ export async function backlog({
     result(
       'receive + delete, 1,000,000 waiting',
       `${Math.round(slow)}/s`,
-      `1,000 waiting: ${Math.round(fast)}/s`,
+      `10,000 waiting: ${Math.round(fast)}/s`,
       slow / fast,
       '>= 0.9',
     ),

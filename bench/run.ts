@@ -9,6 +9,7 @@ import { awsRequest, load, type Measured } from './load.ts';
 import { anonymousMiB, type Running, startServer, stopAll, timeProcess } from './processes.ts';
 import { median, print, type Result, result, write } from './report.ts';
 import { sandboxes } from './sandboxes.ts';
+import { queues } from './sqs.ts';
 
 const [root, ...chosen] = process.argv.slice(2) as [string, ...string[]];
 const rounds = 5;
@@ -41,6 +42,7 @@ function startCloud(...args: string[]): Promise<Running> {
 const benchmarks: Record<string, () => Promise<Result[]>> = {
   start: startUp,
   sqs: sendMessage,
+  queues: () => queues({ floor: floorOf('echo'), startCloud, scratch, rounds, warmUpMs, roundMs }),
   dynamodb: tableOperations,
   lambda: () => invocations({ root, floor: floorOf('hop'), startCloud, rounds, warmUpMs, roundMs }),
   sandboxes: () => sandboxes({ startCloud }),

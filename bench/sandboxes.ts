@@ -183,14 +183,14 @@ async function tail(startCloud: Options['startCloud']): Promise<Result> {
   );
 }
 
-/** Latencies from the moment each request was due; a request waits for a free connection of 32 where there is none. */
+/** Latencies from the moment each request was due; a request waits for a free connection of eight where there is none. */
 function openLoop(port: number, request: Buffer, perSecond: number, durationMs: number): Promise<number[]> {
   return new Promise((resolve, reject) => {
     const latencies: number[] = [];
     const free: ReturnType<typeof connect>[] = [];
     const due: number[] = [];
     const total = Math.round((perSecond * durationMs) / 1_000);
-    const connections = 32;
+    const connections = 8;
     let sent = 0;
     let connected = 0;
     const send = (): void => {

@@ -148,6 +148,18 @@ export async function main(argv: readonly string[]): Promise<number> {
     .action(async (point: string, scope: string, options) =>
       (await import('./commands/fault.ts')).faultSet(terminal, client(), point, scope, options),
     );
+  for (const [name, what] of [
+    ['duplicate', 'deliver messages of a standard queue twice'],
+    ['reorder', 'let messages of a standard queue overtake others'],
+  ] as const) {
+    command(`${name} <queue>`, what, fault)
+      .option('--rate <rate>', 'the share of messages, 0 to 1', '0.05')
+      .option('--seed <n>', 'the same seed, the same faults', '1')
+      .option('--times <n>', 'so often at most')
+      .action(async (queue: string, options) =>
+        (await import('./commands/fault.ts')).faultOnQueue(terminal, client(), `sqs.${name}`, queue, options),
+      );
+  }
   command('clear', 'switch all off', fault).action(async () =>
     (await import('./commands/fault.ts')).faultClear(terminal, client()),
   );

@@ -52,6 +52,25 @@ export async function faultSet(
   );
 }
 
+/** The same for one queue, by its name or ARN. */
+export async function faultOnQueue(
+  terminal: Terminal,
+  client: CloudClient,
+  point: string,
+  queue: string,
+  options: { readonly rate: string; readonly seed: string; readonly times?: string },
+): Promise<void> {
+  const scope = queue.startsWith('arn:') ? queue : await arnOf(client, queue);
+  return faultSet(terminal, client, point, scope, options);
+}
+
+async function arnOf(client: CloudClient, name: string): Promise<string> {
+  const { QueueUrl } = await client.call('sqs', 'GetQueueUrl', { QueueName: name });
+  const AttributeNames = ['QueueArn' as const];
+  const { Attributes } = await client.call('sqs', 'GetQueueAttributes', { QueueUrl: QueueUrl!, AttributeNames });
+  return Attributes!['QueueArn']!;
+}
+
 export async function faultClear(terminal: Terminal, client: CloudClient): Promise<void> {
   terminal.data(await client.control('DELETE', 'faults'));
   terminal.line('no fault is on');

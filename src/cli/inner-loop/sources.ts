@@ -1,11 +1,15 @@
+import { stat } from 'node:fs/promises';
 import { dirname, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import type { Timer } from '../../kernel/clock/contract.ts';
 import { WallClock } from '../../kernel/clock/wall.ts';
+import { wait } from '../wait.ts';
 import { isBelow } from './local-functions.ts';
 
 /** An editor saves in several steps; a change is taken up when it has been quiet for so long. */
 const quietMs = 30;
+/** Of a change within 50 ms of another one of the same file chokidar says nothing: then we look. */
+const secondLookMs = 80;
 
 /** @param sinceMs when the first of the changes was seen, by `performance.now()`. */
 export type OnChange = (paths: readonly string[], sinceMs: number) => void;
@@ -20,6 +24,7 @@ export class Sources {
   #roots: readonly string[];
   #sinceMs = 0;
   #timer: Timer | undefined;
+  #closed = false;
   /** Resolves when changes are seen. */
   readonly ready: Promise<void>;
 
@@ -43,6 +48,7 @@ export class Sources {
   /** What had been seen and not been told is told. */
   async close(): Promise<void> {
     await this.#watcher.close();
+    this.#closed = true;
     this.#tell();
   }
 
@@ -75,7 +81,22 @@ export class Sources {
     const paths = [...this.#changed];
     this.#changed.clear();
     this.#onChange(paths, this.#sinceMs);
+    void this.#lookAgain(paths);
   }
+
+  async #lookAgain(paths: readonly string[]): Promise<void> {
+    const seen = await Promise.all(paths.map(stampOf));
+    await wait(secondLookMs);
+    const now = await Promise.all(paths.map(stampOf));
+    if (this.#closed) return;
+    for (const [place, path] of paths.entries()) if (now[place] !== seen[place]) this.#take(path);
+  }
+}
+
+/** Another one after each change of a file. */
+async function stampOf(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFile() === true ? `${found.mtimeMs} ${found.size} ${found.ino}` : '';
 }
 
 /** Nobody writes in these by hand. */

@@ -99,6 +99,14 @@ export function createCredentials({ store, clock, random, enforced = false }: Cr
   };
 
   const issueSession: CloudCredentials['issueSession'] = async (request) => {
+    const { credential, kept } = newSession(request);
+    await kept;
+    return credential;
+  };
+
+  const newSession = (
+    request: Parameters<CloudCredentials['issueSession']>[0],
+  ): { readonly credential: TemporaryCredential; readonly kept: Promise<unknown> } => {
     const { kind, arn, account, id, roleArn } = request.principal;
     const expiresAtMs = clock.now() + request.durationMs;
     const session: SessionRecord = {
@@ -112,7 +120,7 @@ export function createCredentials({ store, clock, random, enforced = false }: Cr
       ...(request.transitiveTagKeys === undefined ? {} : { transitiveTagKeys: request.transitiveTagKeys }),
     };
     const sweepAtMs = (Math.floor(expiresAtMs / sweepEveryMs) + 1) * sweepEveryMs;
-    await store.commit({
+    const kept = store.commit({
       set: [
         write(keys.session(session.accessKeyId), session),
         { key: keys.sessionEnd(expiresAtMs, session.accessKeyId), value: Buffer.alloc(0) },
@@ -121,7 +129,7 @@ export function createCredentials({ store, clock, random, enforced = false }: Cr
     });
     const credential = sessionCredential(session);
     remember(credential);
-    return credential;
+    return { credential, kept };
   };
 
   const rootCredential = async (account: string): Promise<Credential> => {
@@ -162,7 +170,11 @@ export function createCredentials({ store, clock, random, enforced = false }: Cr
       const role = await read<RoleRecord>(store, keys.entity('role', account, name));
       const id = `${role?.value.id ?? idOfUnknownRole(roleArn)}:${sessionName}`;
       const arn = `arn:aws:sts::${account}:assumed-role/${name}/${sessionName}`;
-      return issueSession({ principal: { kind: 'assumed-role', arn, account, id, roleArn }, durationMs });
+      const principal = { kind: 'assumed-role', arn, account, id, roleArn } as const;
+      const { credential, kept } = newSession({ principal, durationMs });
+      // What runs with them dies with this process, and is slower to start than the commit: nobody waits for it.
+      kept.catch(() => cache.delete(credential.accessKeyId));
+      return credential;
     },
     async transitiveTags(accessKeyId) {
       const session = await read<SessionRecord>(store, keys.session(accessKeyId));

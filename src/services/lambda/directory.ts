@@ -39,8 +39,8 @@ export interface FunctionEntry {
 export interface DirectoryOptions {
   readonly store: Store;
   readonly clock: Clock;
-  /** An environment that a function no longer runs in. */
-  readonly onReplaced: (environmentId: string) => void;
+  /** $LATEST as it ran until now, and the function as it is now; undefined: it is gone. */
+  readonly onReplaced: (before: FunctionVersion, now: FunctionEntry | undefined) => void;
 }
 
 /** Functions by name, read once and believed for a second. */
@@ -135,14 +135,16 @@ export class Directory {
     // What was read before a write of this process must not outlive it.
     if (generation !== this.#generation) return entry;
     this.#entries.set(key, entry);
-    const old = before === undefined ? undefined : servedLatest(before.record).environmentId;
-    if (old !== undefined && old !== servedLatest(entry.record).environmentId) this.#options.onReplaced(old);
+    const old = before === undefined ? undefined : servedLatest(before.record);
+    if (old !== undefined && old.environmentId !== servedLatest(entry.record).environmentId) {
+      this.#options.onReplaced(old, entry);
+    }
     return entry;
   }
 
   #drop(entry: FunctionEntry): void {
     this.#entries.delete(entry.key);
-    this.#options.onReplaced(servedLatest(entry.record).environmentId);
+    this.#options.onReplaced(servedLatest(entry.record), undefined);
   }
 
   async #loadAccount(place: Place, key: string): Promise<AccountRecord> {

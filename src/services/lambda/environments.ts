@@ -45,7 +45,7 @@ export interface Provision {
 
 /** The environments of one version of a function as it is configured now. */
 interface Pool {
-  readonly environmentId: string;
+  environmentId: string;
   /** The latest used is last, and used next. */
   readonly idle: Environment[];
   /** Started ahead, initialised, and not in use. */
@@ -223,6 +223,19 @@ export class Environments {
     pool.retired = true;
     for (const environment of [...pool.idle.splice(0), ...pool.ready.splice(0)]) this.#end(environment, 'spindown');
     this.#pools.delete(environmentId);
+  }
+
+  /** From now on they are those of another id, which needs the very same. */
+  rename(environmentId: string, now: string): void {
+    const pool = this.#pools.get(environmentId);
+    if (pool === undefined) return;
+    if (this.#pools.has(now)) {
+      this.retire(environmentId);
+      return;
+    }
+    this.#pools.delete(environmentId);
+    pool.environmentId = now;
+    this.#pools.set(now, pool);
   }
 
   /** Ends the environment that waits for a debugger on this port, or is in its hands: an invocation in it fails. */

@@ -3,6 +3,7 @@ import type { Caller } from '../../platform/context.ts';
 import { AwsError } from '../../wire/errors.ts';
 import { servedLatest } from './directory.ts';
 import type { Engine } from './engine.ts';
+import { configurationTold } from './rules/configuration-told.ts';
 import { functionNotFound, parseFunctionName } from './rules/names.ts';
 
 /**
@@ -21,11 +22,9 @@ export async function inspectFunction(
   const entry = await directory.find(place, name);
   if (entry === undefined) throw functionNotFound(place, name, undefined);
   const version = servedLatest(entry.record);
-  const { runtime, handler, timeoutSeconds, memoryMb, ephemeralStorageMb, architecture, role, vpc } = version;
   const piece = workbench.find({ place, functionName: name, version });
   const parts = [
-    [runtime, handler, timeoutSeconds, memoryMb, ephemeralStorageMb, architecture, role, vpc],
-    [version.variables, version.layers, version.image?.config, version.jsonLogs, version.logGroup],
+    configurationTold(version),
     // The package is uploaded behind a change in the folder, and brings nothing new.
     piece?.directory === undefined ? version.codeDigest : piece.directory,
     workbench.changes(place, name),

@@ -9,12 +9,15 @@ import {
   LambdaClient,
   PublishVersionCommand,
   PutFunctionConcurrencyCommand,
+  UpdateFunctionCodeCommand,
   UpdateFunctionConfigurationCommand,
+  waitUntilFunctionUpdatedV2,
 } from '@aws-sdk/client-lambda';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTestCloud, type TestCloud } from '../../../test/support/cloud.ts';
 import { FakeCompute, FakeLogs } from './fake-compute.test-support.ts';
-import { createFunction, failure } from './functions.test-support.ts';
+import { createFunction, failure, waiting } from './functions.test-support.ts';
+import { zipFiles } from './rules/package.ts';
 
 let test: TestCloud;
 let client: LambdaClient;
@@ -122,6 +125,24 @@ describe('a folder in place of the deployed code', () => {
     expect((await invoke('busy')).answer).toBe(fresh);
   });
 
+  it('needs no new environment when its package is uploaded behind it, but for a new configuration', async () => {
+    await createFunction(client, 'uploaded');
+    compute.functions.set('uploaded', (_event, { sandboxId }) => sandboxId);
+    await steer('uploaded', { directory: folder });
+    const first = (await invoke('uploaded')).answer;
+    const before = await serves('uploaded');
+    const updated = () => waitUntilFunctionUpdatedV2({ client, ...waiting }, { FunctionName: 'uploaded' });
+    const ZipFile = zipFiles({ 'index.js': 'exports.handler = async () => "other";' });
+    await client.send(new UpdateFunctionCodeCommand({ FunctionName: 'uploaded', ZipFile }));
+    await updated();
+    expect((await invoke('uploaded')).answer).toBe(first);
+    expect(await serves('uploaded')).toBe(before);
+    await client.send(new UpdateFunctionConfigurationCommand({ FunctionName: 'uploaded', MemorySize: 256 }));
+    await updated();
+    expect((await invoke('uploaded')).answer).not.toBe(first);
+    expect(await serves('uploaded')).not.toBe(before);
+  });
+
   it('is what aliases serve, and versions named by their number do not', async () => {
     await createFunction(client, 'aliased');
     tellsFolder('aliased');
@@ -150,9 +171,7 @@ describe('a folder in place of the deployed code', () => {
 describe('a function that is debugged', () => {
   it('runs in one environment, started before it is invoked, whoever waits for it', async () => {
     await createFunction(client, 'debugged');
-    await client.send(
-      new PutFunctionConcurrencyCommand({ FunctionName: 'debugged', ReservedConcurrentExecutions: 1 }),
-    );
+    await client.send(new PutFunctionConcurrencyCommand({ FunctionName: 'debugged', ReservedConcurrentExecutions: 1 }));
     let running = 0;
     let most = 0;
     compute.functions.set('debugged', async (_event, { sandboxId }) => {
@@ -198,9 +217,7 @@ describe('a function that is debugged', () => {
     await client.send(
       new UpdateFunctionConfigurationCommand({ FunctionName: 'waits', Environment: { Variables: { WORD: 'new' } } }),
     );
-    await expect
-      .poll(async () => (await test.cloud.platform.bus.call(root, 'lambda', 'GetFunction', { FunctionName: 'waits' })).Configuration?.LastUpdateStatus)
-      .toBe('Successful');
+    await waitUntilFunctionUpdatedV2({ client, ...waiting }, { FunctionName: 'waits' });
     release();
     expect((await one).answer).toBe('old');
     expect((await two).answer).toBe('new');
@@ -213,7 +230,7 @@ describe('a function that is debugged', () => {
     await steer('let-go', { debugPort });
     await expect.poll(() => compute.sandboxes.length).toBe(before + 1);
     await steer('let-go', { debugPort: null });
-    await expect.poll(() => compute.sandboxes[before]!.closedFor).toBe('failure');
+    await expect.poll(() => compute.sandboxes[before]!.alive).toBe(false);
     expect((await invoke('let-go')).answer).toEqual({});
     const { spec } = compute.sandboxes.at(-1)! as unknown as { spec: object };
     expect(spec).not.toHaveProperty('debug');
@@ -244,12 +261,6 @@ it('refuses what cannot be, and says what to do', async () => {
   // What is gone is no mistake to take away.
   expect((await steer('missing', { directory: null, debugPort: null })).status).toBe(200);
 });
-
-const root = {
-  account: '000000000000',
-  region: 'us-east-1',
-  principal: { kind: 'root', arn: 'arn:aws:iam::000000000000:root', account: '000000000000' },
-} as never;
 
 async function freePort(): Promise<number> {
   const server = createServer();

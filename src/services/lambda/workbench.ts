@@ -1,4 +1,5 @@
 import type { Platform } from '../../platform/service.ts';
+import type { FunctionEntry } from './directory.ts';
 import { functionArn } from './rules/names.ts';
 import type { Place } from './state.ts';
 
@@ -54,6 +55,11 @@ export class Workbench {
   /** As it was put there, whether or not its author is still about. */
   peek(place: Place, functionName: string): Piece | undefined {
     return this.#pieces.get(functionArn(place, functionName));
+  }
+
+  /** Whether its code comes from a folder, not from its package. */
+  holdsCode({ place, record }: FunctionEntry): boolean {
+    return this.peek(place, record.name)?.directory !== undefined;
   }
 
   put(place: Place, functionName: string, piece: Piece | undefined): void {

@@ -31,11 +31,16 @@ export interface Credentials {
 
 /** Decides whether a principal may do something, when the cloud enforces it. */
 export interface Authorizer {
-  /** Undefined: allowed. Else the words of AWS's AccessDenied. `values`: what conditions may ask of this request, keys in lower case. */
+  /**
+   * Undefined: allowed. Else the words of AWS's AccessDenied. `values`: what conditions may ask of this request, keys in lower
+   * case. `resourcePolicy`: the policy of the resource itself as JSON, null where it has none but could: then another account
+   * needs one. Undefined: resources of this kind have no policies.
+   */
   deny(
     principal: Principal,
     action: string,
     resource: string,
     values?: ReadonlyMap<string, readonly string[]>,
+    resourcePolicy?: string | null,
   ): Promise<string | undefined>;
 }

@@ -102,7 +102,9 @@ export class Dispatcher implements Bus {
       if (authorizer !== undefined && caller.principal.kind !== 'service') {
         const touched = found.authorization?.(operation as never, input, caller);
         const action = touched?.action ?? `${actionPrefix(service)}:${operation}`;
-        const refusal = await authorizer.deny(caller.principal, action, touched?.resource ?? '*');
+        const resource = touched?.resource ?? '*';
+        const policy = resource === '*' ? undefined : await policyOn(found, resource);
+        const refusal = await authorizer.deny(caller.principal, action, resource, undefined, policy);
         if (refusal !== undefined)
           throw new AwsError(accessDeniedCode(service), refusal, {
             status: service === 'dynamodb' || service === 'dynamodbstreams' || service === 'sqs' ? 400 : 403,
@@ -136,6 +138,12 @@ export class Dispatcher implements Bus {
     const message = 'The request processing has failed because of an unknown error, exception or failure.';
     return new AwsError('InternalFailure', message, { status: 500 });
   }
+}
+
+/** Null: the resource could have a policy and has none. */
+async function policyOn(service: Service, resource: string): Promise<string | null | undefined> {
+  if (service.resourcePolicy === undefined) return undefined;
+  return (await service.resourcePolicy(resource)) ?? null;
 }
 
 type AnyHandler = (context: RequestContext, input: unknown) => Promise<unknown>;

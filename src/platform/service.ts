@@ -77,6 +77,11 @@ export interface Service<S extends ServiceName = ServiceName> {
    * (or undefined): every resource, `*`.
    */
   readonly authorization?: (operation: OperationName<S>, input: unknown, context: Caller) => Authorization | undefined;
+  /**
+   * The policy that stands on a resource itself, as JSON; undefined where there is none. Left out: resources of this service
+   * have no policies, and whoever's they are is not asked.
+   */
+  readonly resourcePolicy?: (resource: string) => Promise<string | undefined>;
   /** CloudFormation resource types that this service owns. */
   readonly resourceTypes?: readonly ResourceType[];
   /** What this service does with an event delivered to one of its ARNs. */

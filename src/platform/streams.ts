@@ -1,4 +1,5 @@
 import type { Caller } from './context.ts';
+import type { TableStreams } from './table-streams.ts';
 
 /**
  * A change log in shards that pollers read in order: a table's stream, a data stream. The services that have such fill this contract;
@@ -63,6 +64,8 @@ export interface StreamRecord {
 /** The readers of one cloud, by the service in the stream's ARN. */
 export class Streams {
   readonly #readers = new Map<string, StreamReader>();
+  /** What the API of DynamoDB Streams reads; undefined until the service of the tables is loaded. */
+  tables: TableStreams | undefined;
 
   /** `service` is the ARN's third part: `dynamodb`, `kinesis`. */
   register(service: string, reader: StreamReader): void {

@@ -254,6 +254,18 @@ describe('unkai fault', () => {
     expect((await text('fault', 'list')).stdout).toMatch(/none is on\n$/);
   });
 
+  it('duplicates and reorders the messages of one queue', async () => {
+    await sqs.send(new CreateQueueCommand({ QueueName: 'unreliable' }));
+    const scope = 'arn:aws:sqs:us-east-1:000000000000:unreliable';
+    expect(await json('fault', 'duplicate', 'unreliable', '--rate', '0.25', '--seed', '3')).toMatchObject({
+      data: { rules: [{ point: 'sqs.duplicate', scope, rate: 0.25, seed: 3 }] },
+    });
+    const { data } = await json<{ rules: unknown[] }>('fault', 'reorder', scope);
+    expect(data.rules).toContainEqual(expect.objectContaining({ point: 'sqs.reorder', scope, rate: 0.05, seed: 1 }));
+    await text('fault', 'clear');
+    expect((await failure('fault', 'duplicate', 'nowhere')).code).toBe('QueueDoesNotExist');
+  });
+
   it('refuses points, rates and counts that are none', async () => {
     expect((await failure('fault', 'set', 'no.such', '*')).code).toBe('BadFault');
     expect((await failure('fault', 'set', 'sqs.duplicate', '*', '--rate', '2')).code).toBe('BadFault');

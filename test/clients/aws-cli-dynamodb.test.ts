@@ -119,6 +119,20 @@ describe('aws dynamodb', () => {
     ).toBe(13);
   });
 
+  it('runs PartiQL', async () => {
+    const statement = (text: string) =>
+      aws.json<{ Items: unknown[] }>('dynamodb', 'execute-statement', '--statement', text);
+    await statement(`INSERT INTO "readings" VALUE {'device': 'p', 'at': 1, 'text': 'it''s'}`);
+    expect((await statement(`SELECT text FROM "readings" WHERE device = 'p' AND "at" = 1`)).Items).toEqual([
+      { text: { S: "it's" } },
+    ]);
+    const updated = await statement(
+      `UPDATE "readings" SET text = 'new' WHERE device = 'p' AND "at" = 1 RETURNING MODIFIED OLD *`,
+    );
+    expect(updated.Items).toEqual([{ text: { S: "it's" } }]);
+    await statement(`DELETE FROM "readings" WHERE device = 'p' AND "at" = 1`);
+  });
+
   it('deletes the table and waits until it is gone', async () => {
     await aws.json('dynamodb', 'delete-table', '--table-name', 'readings');
     await aws.text('dynamodb', 'wait', 'table-not-exists', '--table-name', 'readings');

@@ -6,7 +6,9 @@ import { run, startClientCloud } from './support.ts';
 /** Each script asserts for itself; whatever it finds wrong ends it with a traceback. */
 const scripts: readonly (readonly [string, TestCloudOptions])[] = [
   ['sqs', {}],
+  ['fifo', {}],
   ['dynamodb', {}],
+  ['streams', {}],
   ['functions', {}],
   ['streaming', {}],
   ['signatures', { auth: 'signed' }],

@@ -14,13 +14,13 @@ export interface Workshop {
   remove(): void;
 }
 
-export async function prepareWriter(): Promise<Workshop> {
+export async function prepareWriter(file = 'writer.ts'): Promise<Workshop> {
   const directory = mkdtempSync(join(tmpdir(), 'unkai-crash-'));
   const script = join(directory, 'writer.mjs');
   const root = resolve(import.meta.dirname, '../..');
-  symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'));
+  for (const name of ['node_modules', 'models']) symlinkSync(join(root, name), join(directory, name));
   await build({
-    entryPoints: [join(import.meta.dirname, 'writer.ts')],
+    entryPoints: [join(import.meta.dirname, file)],
     outfile: script,
     bundle: true,
     platform: 'node',

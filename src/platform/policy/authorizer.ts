@@ -2,8 +2,8 @@ import type { Clock } from '../../kernel/clock/contract.ts';
 import { parseArn } from '../arn.ts';
 import type { Principal } from '../context.ts';
 import type { Authorizer } from '../credentials.ts';
-import type { PolicyDocument } from './document.ts';
-import { type Decision, decide, type PolicySet } from './evaluate.ts';
+import { type PolicyDocument, parsePolicy, policyOf } from './document.ts';
+import { type Decision, decide, decideForeign, type PolicySet } from './evaluate.ts';
 import type { ContextValues } from './match.ts';
 
 /** A principal's policies as they stand, and what conditions can ask about it. */
@@ -28,18 +28,37 @@ export interface AuthorizerOptions {
 /** Decides by IAM's policies. The root of an account may do anything in it, and services act for themselves. */
 export function createAuthorizer({ source, clock }: AuthorizerOptions): Authorizer {
   return {
-    async deny(principal, action, resource, values) {
-      if (principal.kind === 'root' || principal.kind === 'service' || forEveryone.has(action)) return undefined;
-      const own = await source.policiesOf(principal);
-      const ofResource = await source.resourcePolicies?.(action, resource);
+    async deny(principal, action, resource, values, resourcePolicy) {
+      if (principal.kind === 'service' || forEveryone.has(action)) return undefined;
+      const owner = resourcePolicy === undefined ? undefined : parseArn(resource)?.account;
+      const foreign = owner !== undefined && owner !== '' && owner !== principal.account;
+      if (principal.kind === 'root' && !foreign) return undefined;
+      const own = principal.kind === 'root' ? { identity: [everything] } : await source.policiesOf(principal);
+      const ofResource = resourcePolicy ? readable(resourcePolicy) : await source.resourcePolicies?.(action, resource);
       const policies = { ...(own ?? { identity: [] }), ...(ofResource === undefined ? {} : { resource: ofResource }) };
       const known = contextOf(principal, resource, clock.now(), own?.tags);
       const context = values === undefined ? known : new Map([...known, ...values]);
-      const decision = decide(policies, { action, resource, context }, principal);
+      const request = { action, resource, context };
+      const decision = foreign ? decideForeign(policies, request, principal) : decide(policies, request, principal);
       return decision.allowed ? undefined : refusal(principal, action, resource, decision);
     },
   };
 }
+
+/** A service may have taken a document that no policy looks like: it allows nothing. */
+function readable(text: string): readonly PolicyDocument[] {
+  try {
+    return [parsePolicy(text)];
+  } catch {
+    return [];
+  }
+}
+
+/** What the root of an account may do, as far as its own account is asked. */
+const everything: PolicyDocument = policyOf({
+  Version: '2012-10-17',
+  Statement: { Effect: 'Allow', Action: '*', Resource: '*' },
+});
 
 /** "No permissions are required to perform this operation", says the API reference of each. */
 const forEveryone = new Set(['sts:GetCallerIdentity', 'sts:GetSessionToken']);

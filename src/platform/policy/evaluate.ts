@@ -76,6 +76,20 @@ export function decide(policies: PolicySet, request: AccessRequest, principal: P
 }
 
 /**
+ * The same where the resource is of another account: its policy must allow the principal or its account, and the principal's
+ * own policies must allow, too.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
+ */
+export function decideForeign(policies: PolicySet, request: AccessRequest, principal: Principal): Decision {
+  const resource = evaluateResource(policies.resource ?? [], request, principal);
+  if (resource === 'explicit-deny') return { allowed: false, explicit: true, by: 'resource-based policy' };
+  const { resource: _, ...own } = policies;
+  const decision = decide(own, request, principal);
+  if (!decision.allowed || resource === 'allow') return decision;
+  return { allowed: false, explicit: false, by: 'resource-based policy' };
+}
+
+/**
  * A resource policy that names the user or the very session grants without the boundary and the session policy; one that names
  * the role or the account is still limited by them.
  */

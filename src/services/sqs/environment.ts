@@ -3,6 +3,10 @@ import type { RequestContext } from '../../platform/context.ts';
 import type { Platform } from '../../platform/service.ts';
 import { AwsError } from '../../wire/errors.ts';
 import { InFlight } from './counts.ts';
+import { FairReceiver } from './fair.ts';
+import { GroupLocks } from './fifo/locks.ts';
+import { GroupSender } from './fifo/send.ts';
+import { FifoRates } from './fifo/throttle.ts';
 import { limitsOf, type SqsLimits } from './limits.ts';
 import { type Queue, Queues } from './queues.ts';
 import { WaitingRooms } from './waiting.ts';
@@ -15,6 +19,13 @@ export interface Environment {
   readonly rooms: WaitingRooms;
   readonly entryIds: EntryIds;
   readonly inFlight: InFlight;
+  readonly fair: FairReceiver;
+  readonly sequences: Sequences;
+  readonly groupLocks: GroupLocks;
+  readonly groupSender: GroupSender;
+  readonly fifoRates: FifoRates;
+  /** The epoch of each FIFO queue that is sure to be forgotten (see fifo/remembered.ts). */
+  readonly forgetting: Map<string, number>;
 }
 
 export function createEnvironment(platform: Platform, limits: SqsLimits = limitsOf(platform.limits)): Environment {
@@ -24,7 +35,13 @@ export function createEnvironment(platform: Platform, limits: SqsLimits = limits
     queues: new Queues(platform.store, platform.clock),
     rooms: new WaitingRooms(platform.store, platform.clock),
     entryIds: new EntryIds(),
-    inFlight: new InFlight(platform.store, platform.clock, limits.inFlightMessages),
+    inFlight: new InFlight(platform.store, platform.clock, limits),
+    fair: new FairReceiver(platform.store, platform.clock),
+    sequences: new Sequences(),
+    groupLocks: new GroupLocks(),
+    groupSender: new GroupSender(),
+    fifoRates: new FifoRates(),
+    forgetting: new Map(),
   };
 }
 
@@ -41,6 +58,19 @@ export class EntryIds {
     id.writeUIntBE(this.#sequence, 0, 6);
     id.write(messageId.slice(24), 6, 6, 'hex');
     return id;
+  }
+}
+
+/**
+ * Sequences of messages of FIFO queues. They grow with time, so that a group goes on where it stopped without being
+ * remembered while it is empty; and with every message of this process, as time may stand still.
+ */
+export class Sequences {
+  #latest = 0;
+
+  next(lastOfGroup: number, nowMs: number): number {
+    this.#latest = Math.max(this.#latest + 1, lastOfGroup + 1, nowMs * 1000);
+    return this.#latest;
   }
 }
 

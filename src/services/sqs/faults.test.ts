@@ -1,4 +1,4 @@
-import { DeleteMessageCommand } from '@aws-sdk/client-sqs';
+import { DeleteMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type SqsWorld, startSqsWorld } from './world.test-support.ts';
 
@@ -63,6 +63,19 @@ test('sqs.reorder lets messages overtake and loses none', async () => {
   const order = [...(await drain(url)).keys()].map(Number);
   expect(order).not.toEqual([...order].sort((a, b) => a - b));
   expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, index) => index));
+});
+
+test('a FIFO queue is neither doubled nor reordered', async () => {
+  const url = await world.queue({ FifoQueue: 'true', ContentBasedDeduplication: 'true' }, 'faultless.fifo');
+  fault('sqs.duplicate', url);
+  fault('sqs.reorder', url);
+  const sent = Array.from({ length: 20 }, (_, index) => String(index));
+  for (const MessageBody of sent) {
+    await world.client.send(new SendMessageCommand({ QueueUrl: url, MessageBody, MessageGroupId: 'g' }));
+  }
+  const seen = await drain(url);
+  expect([...seen.keys()]).toEqual(sent);
+  for (const counts of seen.values()) expect(counts).toEqual([1]);
 });
 
 test('sqs.empty-receive strikes short polls and not long ones', async () => {

@@ -1,6 +1,7 @@
 import type { Faults } from '../../kernel/faults/faults.ts';
 import type { DueEntry } from '../../kernel/store/contract.ts';
 import type { Environment } from './environment.ts';
+import { partitionOf, tenantEntryId } from './fair.ts';
 import { decodeMessage, withExtras } from './message.ts';
 import type { Queue } from './queues.ts';
 import { type ClaimedMessage, receiveCount } from './rules/receive.ts';
@@ -34,12 +35,18 @@ export async function duplicateOnReceive(
     // A lost commit means that someone else has the message already: then it is delivered twice anyway.
     await env.platform.store.commit({
       settle: [
-        { partition: queue.partition, id, token, dueAtMs, value: withExtras(message, { ...extras, duplicated: true }) },
+        {
+          partition: partitionOf(queue, id),
+          id,
+          token,
+          dueAtMs,
+          value: withExtras(message, { ...extras, duplicated: true }),
+        },
       ],
       schedule: [
         {
           partition: queue.partition,
-          id: env.entryIds.next(nowMs, messageId),
+          id: tenantEntryId(env.entryIds.next(nowMs, messageId), extras.groupId, false),
           dueAtMs: nowMs,
           value: withExtras(message, {
             ...extras,
@@ -72,8 +79,15 @@ export async function duplicateOnDelete(env: Environment, queue: Queue, entry: D
     firstReceivedAtMs: extras.firstReceivedAtMs ?? entry.firstClaimedAtMs ?? nowMs,
   });
   const result = await store.commit({
-    settle: [{ partition: queue.partition, id: entry.id, token: entry.token }],
-    schedule: [{ partition: queue.partition, id: env.entryIds.next(nowMs, messageId), dueAtMs: nowMs, value }],
+    settle: [{ partition: partitionOf(queue, entry.id), id: entry.id, token: entry.token }],
+    schedule: [
+      {
+        partition: queue.partition,
+        id: tenantEntryId(env.entryIds.next(nowMs, messageId), message.extras.groupId, false),
+        dueAtMs: nowMs,
+        value,
+      },
+    ],
   });
   return result.ok;
 }

@@ -10,11 +10,12 @@ import { receiveOperations } from './operations/receive.ts';
 import { sendOperations } from './operations/send.ts';
 import { settleOperations } from './operations/settle.ts';
 import { queuePolicyType, queueType } from './resources.ts';
+import { queueArn } from './rules/redrive.ts';
 import { parseQueueUrl } from './rules/urls.ts';
 import { queueTarget } from './target.ts';
 import { startWork } from './work.ts';
 
-/** Amazon SQS: standard queues. */
+/** Amazon SQS. */
 export const sqs = defineService({
   name: 'sqs',
   create(platform): Service<'sqs'> {
@@ -29,6 +30,11 @@ export const sqs = defineService({
         ...moveTaskOperations(env),
       },
       authorization,
+      resourcePolicy: async (resource) => {
+        const arn = queueArn(resource);
+        const queue = arn === undefined ? undefined : await env.queues.find(arn.account, arn.region, arn.resource);
+        return queue?.record.attributes['Policy'];
+      },
       resourceTypes: [queueType(env), queuePolicyType],
       target: queueTarget(platform),
       inspect: (caller, query) => inspectQueue(env, caller, query),

@@ -1,6 +1,8 @@
 import type { Caller } from '../../platform/context.ts';
 import { AwsError } from '../../wire/errors.ts';
 import type { Environment } from './environment.ts';
+import { partitionsOf } from './fair.ts';
+import { firstOfGroup } from './fifo/group-edit.ts';
 import { sentAtOf } from './message.ts';
 
 /** Messages looked at for the oldest: those that have waited longest come first, but for ones that were put off. */
@@ -15,11 +17,15 @@ export async function inspectQueue(
   const { queueUrl } = query;
   if (typeof queueUrl !== 'string') throw new AwsError('InvalidParameterValue', 'queueUrl is missing');
   const queue = await env.queues.require(caller, queueUrl);
-  const { partition } = queue;
   let oldestSentAtMs: number | undefined;
-  for (const { value } of await env.platform.store.listDue(partition, { limit: looked })) {
-    const sentAtMs = sentAtOf(value);
-    if (oldestSentAtMs === undefined || sentAtMs < oldestSentAtMs) oldestSentAtMs = sentAtMs;
+  const { store } = env.platform;
+  for (const partition of await partitionsOf(store, queue)) {
+    for (const { id, value } of await store.listDue(partition, { limit: looked })) {
+      const first = queue.config.fifo === undefined ? value : await firstOfGroup(store, queue, id.toString('latin1'));
+      if (first === undefined) continue;
+      const sentAtMs = sentAtOf(first);
+      if (oldestSentAtMs === undefined || sentAtMs < oldestSentAtMs) oldestSentAtMs = sentAtMs;
+    }
   }
   return oldestSentAtMs === undefined ? {} : { oldestSentAtMs };
 }

@@ -29,9 +29,23 @@ export const sqsLimits = {
     adjustable: true,
     relaxed: Number.POSITIVE_INFINITY,
   },
+  fifoInFlightMessages: {
+    ...fixed('messages in flight in a FIFO queue', 120_000, 'messages', queueQuotas),
+    relaxed: Number.POSITIVE_INFINITY,
+  },
+  deduplicationMs: fixed('deduplication interval', 300_000, 'ms', `${apiReference}API_SendMessage.html`),
+  receiveAttemptMs: fixed('time for a retried receive', 300_000, 'ms', `${apiReference}API_ReceiveMessage.html`),
+  fifoCalls: {
+    ...fixed('calls of an action on a FIFO queue, or on a group of one', 300, 'calls/s', messageQuotas),
+    relaxed: Number.POSITIVE_INFINITY,
+  },
   activeMoveTasks: {
     ...fixed('active move tasks of an account', 100, 'tasks', `${apiReference}API_StartMessageMoveTask.html`),
     adjustable: true,
+    relaxed: Number.POSITIVE_INFINITY,
+  },
+  moveTaskMs: {
+    ...fixed('run of a move task', 129_600_000, 'ms', `${apiReference}API_StartMessageMoveTask.html`),
     relaxed: Number.POSITIVE_INFINITY,
   },
   moveRate: {
@@ -44,6 +58,28 @@ export const sqsLimits = {
     relaxed: 0,
   },
 } satisfies Record<string, SqsLimit>;
+
+/**
+ * Calls of an action per second on a FIFO queue with high throughput, by region; batches count as one call.
+ * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+ */
+export function highThroughputCalls(region: string): number {
+  return highThroughput[region] ?? 2_400;
+}
+
+const highThroughput: Readonly<Record<string, number>> = {
+  'us-east-1': 70_000,
+  'us-west-2': 70_000,
+  'eu-west-1': 70_000,
+  'us-east-2': 19_000,
+  'eu-central-1': 19_000,
+  'ap-south-1': 9_000,
+  'ap-southeast-1': 9_000,
+  'ap-southeast-2': 9_000,
+  'ap-northeast-1': 9_000,
+  'eu-west-2': 4_500,
+  'sa-east-1': 4_500,
+};
 
 /** The figures that hold for a running cloud. */
 export type SqsLimits = { readonly [K in keyof typeof sqsLimits]: number };

@@ -26,6 +26,8 @@ export interface MessageExtras {
   readonly attributes?: Readonly<Record<string, StoredAttribute>>;
   readonly traceHeader?: string;
   readonly groupId?: string;
+  /** Of messages of FIFO queues. */
+  readonly deduplicationId?: string;
   /** Where a message in a dead-letter queue came from. */
   readonly deadLetterSourceArn?: string;
   /** Receives before the message was moved here; the entry's attempts come on top. */
@@ -116,4 +118,14 @@ export function withExtras(
   header.writeUInt16BE(sender.length, lengthsOffset);
   header.writeUInt32BE(text.length, lengthsOffset + 2);
   return Buffer.concat([header, sender, text, message.body]);
+}
+
+/** What a moved message keeps: it is a new one, and its history stays behind. */
+export function carriedExtras({ attributes, traceHeader, groupId, deduplicationId }: MessageExtras): MessageExtras {
+  return {
+    ...(attributes === undefined ? {} : { attributes }),
+    ...(traceHeader === undefined ? {} : { traceHeader }),
+    ...(groupId === undefined ? {} : { groupId }),
+    ...(deduplicationId === undefined ? {} : { deduplicationId }),
+  };
 }

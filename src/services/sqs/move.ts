@@ -1,7 +1,9 @@
 import type { Job } from '../../kernel/agenda/agenda.ts';
 import type { ClaimedEntry, Commit, Entry } from '../../kernel/store/contract.ts';
 import type { Environment } from './environment.ts';
-import { decodeMessage, type MessageExtras, withExtras } from './message.ts';
+import { partitionOf, partitionsOf, tenantEntryId } from './fair.ts';
+import { planGroupMoves } from './fifo/move.ts';
+import { carriedExtras, decodeMessage, type StoredMessage, withExtras } from './message.ts';
 import type { Queue } from './queues.ts';
 import { isExpired } from './rules/receive.ts';
 import { queueArn } from './rules/redrive.ts';
@@ -39,15 +41,21 @@ export async function runMoveTask(env: Environment, job: Job): Promise<void> {
     await finish(env, job, entry, { ...task, status: 'FAILED', failureReason: nonExistentQueue });
     return;
   }
+  if (nowMs >= task.startedAtMs + env.limits.moveTaskMs) {
+    await finish(env, job, entry, { ...task, status: 'FAILED', failureReason: 'MaximumRunTimeExceeded' });
+    return;
+  }
+  if (from.config.fifo !== undefined) return moveGroups(env, job, entry, task, from);
   const died = job.attempt > task.runs + 1;
   const strandedUntilMs = died ? Math.max(task.strandedUntilMs, nowMs + claimMs) : task.strandedUntilMs;
-  const perSecond = Math.min(task.maxPerSecond ?? env.limits.moveRate, env.limits.moveRate);
-  const claimed = await store.claim({
-    partition: from.partition,
-    dueByMs: nowMs,
-    untilMs: nowMs + claimMs,
-    limit: Math.min(mostPerRun, perSecond),
-  });
+  const perSecond = movesPerSecond(env, task);
+  const claimed: ClaimedEntry[] = [];
+  const most = Math.min(mostPerRun, perSecond);
+  for (const partition of await partitionsOf(store, from)) {
+    if (claimed.length >= most) break;
+    const limit = most - claimed.length;
+    claimed.push(...(await store.claim({ partition, dueByMs: nowMs, untilMs: nowMs + claimMs, limit })));
+  }
   // The agenda counts this run already when it runs again: the next one's attempt must not look like a death.
   const after: MoveTaskRecord = { ...task, runs: job.attempt, strandedUntilMs };
   if (claimed.length === 0) {
@@ -79,6 +87,52 @@ export async function runMoveTask(env: Environment, job: Job): Promise<void> {
   await store.commit({ settle: [job.again(nowMs)] });
 }
 
+/** The same for a FIFO queue, whose messages are not claimed: nothing is stranded by a run that dies. */
+async function moveGroups(env: Environment, job: Job, entry: Entry, task: MoveTaskRecord, from: Queue): Promise<void> {
+  const { clock } = env.platform;
+  const nowMs = clock.now();
+  const perSecond = movesPerSecond(env, task);
+  const moves = await planGroupMoves(env, from, Math.min(mostPerRun, perSecond), (message) =>
+    destinationOf(env, task, message),
+  );
+  try {
+    if (moves.failure !== undefined && moves.moved === 0) {
+      await finish(env, job, entry, { ...task, status: 'FAILED', failureReason: moves.failure });
+      return;
+    }
+    if (moves.moved === 0) {
+      await finish(env, job, entry, { ...task, status: 'COMPLETED' });
+      return;
+    }
+    const pauseMs = perSecond === Number.POSITIVE_INFINITY ? 0 : Math.ceil((moves.moved / perSecond) * 1000);
+    const done = await moves.commit({
+      checks: [check(entry)],
+      set: [write(entry, { ...task, runs: job.attempt, moved: task.moved + moves.moved })],
+      settle: [job.again(nowMs + pauseMs)],
+    });
+    // Lost against a sender, or cancelled: the next run sees what is to be done.
+    if (!done) await env.platform.store.commit({ settle: [job.again(nowMs)] });
+  } finally {
+    moves.letGo();
+  }
+}
+
+function movesPerSecond(env: Environment, task: MoveTaskRecord): number {
+  return Math.min(task.maxPerSecond ?? env.limits.moveRate, env.limits.moveRate);
+}
+
+/** The task's destination, or the queue that the message came from. */
+async function destinationOf(
+  env: Environment,
+  task: MoveTaskRecord,
+  message: StoredMessage,
+): Promise<{ readonly queue: Queue } | { readonly failure: string }> {
+  const arn = task.destinationArn ?? message.extras.deadLetterSourceArn;
+  if (arn === undefined) return { failure: 'CouldNotDetermineMessageSource' };
+  const queue = await findByArn(env, arn);
+  return queue === undefined ? { failure: nonExistentQueue } : { queue };
+}
+
 const nonExistentQueue = 'AWS.SimpleQueueService.NonExistentQueue';
 
 /** The messages' ways: to the task's destination, or each to the queue that it came from. */
@@ -99,15 +153,16 @@ async function planMoves(
   for (const entry of claimed) {
     const message = decodeMessage(entry.value);
     if (isExpired(message.sentAtMs, nowMs, from.config.retentionMs)) continue;
-    const arn = task.destinationArn ?? message.extras.deadLetterSourceArn;
-    if (arn === undefined) return { failure: 'CouldNotDetermineMessageSource' };
-    const to = destinations.get(arn) ?? (await findByArn(env, arn));
-    if (to === undefined) return { failure: nonExistentQueue };
+    const arn = task.destinationArn ?? message.extras.deadLetterSourceArn ?? '';
+    const known = destinations.get(arn);
+    const found = known === undefined ? await destinationOf(env, task, message) : { queue: known };
+    if ('failure' in found) return found;
+    const to = found.queue;
     destinations.set(arn, to);
     const messageId = random.uuid();
     schedule.push({
       partition: to.partition,
-      id: env.entryIds.next(nowMs, messageId),
+      id: tenantEntryId(env.entryIds.next(nowMs, messageId), message.extras.groupId, false),
       dueAtMs: nowMs,
       value: withExtras(message, carriedExtras(message.extras), { messageId, sentAtMs: nowMs }),
     });
@@ -118,22 +173,13 @@ async function planMoves(
     moved: schedule.length,
     commit: {
       checks: [...counts.keys()].map((queue) => queue.check),
-      settle: claimed.map(({ id, token }) => ({ partition: from.partition, id, token })),
+      settle: claimed.map(({ id, token }) => ({ partition: partitionOf(from, id), id, token })),
       schedule,
       sum: [
         { key: env.queues.counter(from), delta: -claimed.length },
         ...[...counts].map(([queue, delta]) => ({ key: env.queues.counter(queue), delta })),
       ],
     },
-  };
-}
-
-/** A moved message is a new one: its history stays behind. */
-function carriedExtras({ attributes, traceHeader, groupId }: MessageExtras): MessageExtras {
-  return {
-    ...(attributes === undefined ? {} : { attributes }),
-    ...(traceHeader === undefined ? {} : { traceHeader }),
-    ...(groupId === undefined ? {} : { groupId }),
   };
 }
 
@@ -145,7 +191,7 @@ async function findByArn(env: Environment, text: string): Promise<Queue | undefi
 /** Makes claimed messages visible again. Each by itself: one that someone else has by now must not keep back the others. */
 async function giveBack(env: Environment, from: Queue, claimed: readonly ClaimedEntry[]): Promise<void> {
   for (const { id, token, wasDueAtMs } of claimed) {
-    await env.platform.store.commit({ settle: [{ partition: from.partition, id, token, dueAtMs: wasDueAtMs }] });
+    await env.platform.store.commit({ settle: [{ partition: partitionOf(from, id), id, token, dueAtMs: wasDueAtMs }] });
   }
 }
 

@@ -111,3 +111,34 @@ test.each([
   expect(answer.status).toBe(status);
   expect(textOf(answer.text, 'Type')).toBe('Sender');
 });
+
+test('a FIFO queue in the older protocol: sequences, system attributes, and its errors by their older codes', async () => {
+  const created = await call(world.cloud.endpoint, {
+    Action: 'CreateQueue',
+    QueueName: 'older.fifo',
+    'Attribute.1.Name': 'FifoQueue',
+    'Attribute.1.Value': 'true',
+  });
+  const url = textOf(created.text, 'QueueUrl')!;
+  const parameters = { Action: 'SendMessage', MessageBody: 'x', MessageGroupId: 'g', MessageDeduplicationId: 'd' };
+  const sent = await call(url, parameters);
+  expect(textOf(sent.text, 'SequenceNumber')).toMatch(/^\d{20}$/);
+  const received = await call(url, { Action: 'ReceiveMessage', 'MessageSystemAttributeName.1': 'All' });
+  for (const [name, value] of [
+    ['MessageGroupId', 'g'],
+    ['MessageDeduplicationId', 'd'],
+    ['SequenceNumber', textOf(sent.text, 'SequenceNumber')],
+  ]) {
+    expect(received.text).toContain(`<Attribute><Name>${name}</Name><Value>${value}</Value></Attribute>`);
+  }
+  const { MessageGroupId: _, ...without } = parameters;
+  const missing = await call(url, without);
+  expect([missing.status, textOf(missing.text, 'Code')]).toEqual([400, 'MissingParameter']);
+  const batch = await call(url, {
+    Action: 'SendMessageBatch',
+    'SendMessageBatchRequestEntry.1.Id': 'a',
+    'SendMessageBatchRequestEntry.1.MessageBody': 'x',
+    'SendMessageBatchRequestEntry.1.MessageDeduplicationId': 'e',
+  });
+  expect([batch.status, textOf(batch.text, 'Code')]).toEqual([400, 'InvalidParameterValue']);
+});

@@ -5,6 +5,7 @@ import { formatArn } from '../../platform/arn.ts';
 import { AwsError } from '../../wire/errors.ts';
 import { missingParameter, queueDoesNotExist } from './errors.ts';
 import { configOf, type QueueConfig } from './rules/attributes.ts';
+import { allowsSource } from './rules/redrive.ts';
 import { parseQueueUrl } from './rules/urls.ts';
 import { allQueues, counterShards, countersOf, decodeRecord, messagesOf, type QueueRecord, queueKey } from './state.ts';
 
@@ -122,6 +123,11 @@ export class Queues {
       ? cached.queue
       : undefined;
   }
+}
+
+/** Whether a dead-letter queue's redrive allow policy, as it is now, lets in the messages of a source. */
+export function takesLettersOf(deadLetters: Queue, source: Queue): boolean {
+  return allowsSource(deadLetters.record.attributes['RedriveAllowPolicy'], source.arn);
 }
 
 export function queueOf(entry: Entry): Queue {

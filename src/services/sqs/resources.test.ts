@@ -110,7 +110,32 @@ describe('AWS::SQS::Queue', () => {
     await expect(create('Bad', { VisibilityTimeout: 99999 })).rejects.toThrow(
       'Invalid value for the parameter VisibilityTimeout.',
     );
-    await expect(create('Fifo', { FifoQueue: true })).rejects.toThrow(/FIFO/);
+    await expect(create('Fifo', { FifoQueue: true, QueueName: 'plain' })).rejects.toThrow(/must end with .fifo suffix/);
+  });
+
+  test('makes FIFO queues, and takes their attributes back', async () => {
+    const queue = type('AWS::SQS::Queue');
+    const properties = {
+      FifoQueue: true,
+      ContentBasedDeduplication: true,
+      DeduplicationScope: 'messageGroup',
+      FifoThroughputLimit: 'perMessageGroupId',
+    };
+    const { physicalId, attributes } = await create('Fifo', properties);
+    expect(attributes!['QueueName']).toMatch(/^.+\.fifo$/);
+    expect(await world.attributes(physicalId)).toMatchObject({
+      FifoQueue: 'true',
+      ContentBasedDeduplication: 'true',
+      DeduplicationScope: 'messageGroup',
+      FifoThroughputLimit: 'perMessageGroupId',
+    });
+    await queue.update!(contextOf('Fifo'), physicalId, { FifoQueue: true }, properties);
+    expect(await world.attributes(physicalId)).toMatchObject({
+      FifoQueue: 'true',
+      ContentBasedDeduplication: 'false',
+      DeduplicationScope: 'queue',
+      FifoThroughputLimit: 'perQueue',
+    });
   });
 });
 

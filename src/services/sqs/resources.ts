@@ -14,7 +14,6 @@ const attributeProperties = [
   'RedrivePolicy',
   'SqsManagedSseEnabled',
   'VisibilityTimeout',
-  // FIFO queues: SQS itself says that they are not built.
   'FifoQueue',
   'ContentBasedDeduplication',
   'DeduplicationScope',
@@ -23,7 +22,10 @@ const attributeProperties = [
 
 /** What a removed property goes back to. */
 const initialValues: Readonly<Record<string, string>> = {
+  ContentBasedDeduplication: 'false',
+  DeduplicationScope: 'queue',
   DelaySeconds: '0',
+  FifoThroughputLimit: 'perQueue',
   KmsDataKeyReusePeriodSeconds: '300',
   KmsMasterKeyId: '',
   MaximumMessageSize: '1048576',

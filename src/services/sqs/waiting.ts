@@ -23,12 +23,15 @@ export class WaitingRooms {
     this.#clock = clock;
   }
 
-  /** A place in the line for messages of this partition; `leave` must follow. */
-  enter(partition: Key): Seat {
+  /**
+   * A place in the line for messages of this partition; `leave` must follow. `others`: the partitions that stand beside it for
+   * the same receivers, all of whose keys begin with its own.
+   */
+  enter(partition: Key, others: () => Promise<readonly Key[]> = none): Seat {
     const name = partition.toString('latin1');
     let room = this.#rooms.get(name);
     if (room === undefined) {
-      room = new Room(this.#store, this.#clock, partition, () => this.#rooms.delete(name));
+      room = new Room(this.#store, this.#clock, partition, others, () => this.#rooms.delete(name));
       this.#rooms.set(name, room);
     }
     const seat = new Seat(room, this.#clock, this.#closed);
@@ -46,6 +49,10 @@ export class WaitingRooms {
     this.#closed = true;
     for (const room of [...this.#rooms.values()]) for (const seat of [...room.waiting]) seat.wake('gone');
   }
+}
+
+async function none(): Promise<readonly Key[]> {
+  return [];
 }
 
 class Seat {
@@ -102,16 +109,18 @@ class Room {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #partition: Key;
+  readonly #others: () => Promise<readonly Key[]>;
   readonly #onEmpty: () => void;
   readonly #unwatch: () => void;
   #timer: Timer | undefined;
   #looking = false;
   #lookAgain = false;
 
-  constructor(store: Store, clock: Clock, partition: Key, onEmpty: () => void) {
+  constructor(store: Store, clock: Clock, partition: Key, others: () => Promise<readonly Key[]>, onEmpty: () => void) {
     this.#store = store;
     this.#clock = clock;
     this.#partition = partition;
+    this.#others = others;
     this.#onEmpty = onEmpty;
     this.#unwatch = store.watch(partition, () => this.#look());
   }
@@ -161,7 +170,8 @@ class Room {
   async #lookUntilQuiet(): Promise<void> {
     while (this.#lookAgain && this.waiting.length > 0) {
       this.#lookAgain = false;
-      const nextMs = await this.#store.nextDue(this.#partition);
+      const partitions = [this.#partition, ...(await this.#others())];
+      const nextMs = await this.#nextDue(partitions);
       const nowMs = this.#clock.now();
       if (nextMs === undefined || nextMs > nowMs) {
         this.#arm(nextMs);
@@ -169,7 +179,10 @@ class Room {
       }
       // Those at work will take one each at least.
       const room = this.waiting.length + this.#atWork.size;
-      const visible = await this.#store.countDue(this.#partition, { beforeMs: nowMs + 1, limit: room });
+      let visible = 0;
+      for (const partition of partitions) {
+        visible += await this.#store.countDue(partition, { beforeMs: nowMs + 1, limit: room });
+      }
       for (let called = this.#atWork.size; called < visible; called++) {
         const seat = this.waiting[0];
         if (seat === undefined) break;
@@ -177,6 +190,15 @@ class Room {
         seat.wake('turn');
       }
     }
+  }
+
+  async #nextDue(partitions: readonly Key[]): Promise<number | undefined> {
+    let first: number | undefined;
+    for (const partition of partitions) {
+      const nextMs = await this.#store.nextDue(partition);
+      if (nextMs !== undefined && (first === undefined || nextMs < first)) first = nextMs;
+    }
+    return first;
   }
 
   #arm(dueMs: number | undefined): void {

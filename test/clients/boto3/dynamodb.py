@@ -133,6 +133,59 @@ got = dynamodb.batch_get_item(
 equal([int(i["n"]) for i in got["Responses"]["music"]], [1])
 equal(got["UnprocessedKeys"], {})
 
+# PartiQL.
+low.execute_statement(
+    Statement="INSERT INTO \"music\" VALUE {'artist': ?, 'song': 'it''s', 'n': 1.5e1, 'tags': <<'a', 'b'>>}",
+    Parameters=[{"S": "partiql"}],
+)
+rows = low.execute_statement(Statement="SELECT n, tags FROM music WHERE artist = 'partiql' AND begins_with(song, 'it')")
+equal(rows["Items"], [{"n": {"N": "15"}, "tags": {"SS": ["a", "b"]}}])
+batch = low.batch_execute_statement(
+    Statements=[
+        {"Statement": "SELECT n FROM music WHERE artist = 'partiql' AND song = 'it''s'"},
+        {"Statement": "SELECT n FROM music WHERE n = 15"},
+    ]
+)["Responses"]
+equal([batch[0]["Item"], batch[1]["Error"]["Code"]], [{"n": {"N": "15"}}, "ValidationError"])
+low.execute_transaction(
+    TransactStatements=[
+        {"Statement": "UPDATE music SET n = n + 1 REMOVE tags WHERE artist = 'partiql' AND song = 'it''s'"},
+        {"Statement": "INSERT INTO music VALUE {'artist': 'partiql', 'song': 'two'}"},
+    ]
+)
+paginator_rows = []
+token = {}
+while True:
+    page = low.execute_statement(Statement="SELECT * FROM music WHERE artist = 'partiql' ORDER BY song DESC", Limit=1, **token)
+    paginator_rows += page["Items"]
+    if "NextToken" not in page:
+        break
+    token = {"NextToken": page["NextToken"]}
+equal([row["song"]["S"] for row in paginator_rows], ["two", "it's"])
+equal(paginator_rows[1]["n"], {"N": "16"})
+with refused("DuplicateItemException", by=low.exceptions.DuplicateItemException):
+    low.execute_statement(Statement="INSERT INTO music VALUE {'artist': 'partiql', 'song': 'two'}")
+with refused("ValidationException", message="Statement wasn't well formed, can't be processed: Unexpected token after expression"):
+    low.execute_statement(Statement="SELECT * FROM music WHERE artist = 'a' oops")
+
+# Legacy parameters.
+key = {"artist": {"S": "legacy"}, "song": {"S": "one"}}
+low.update_item(
+    TableName="music",
+    Key=key,
+    AttributeUpdates={"n": {"Action": "ADD", "Value": {"N": "2"}}, "s": {"Value": {"S": "x"}}},
+    Expected={"n": {"ComparisonOperator": "NULL"}},
+)
+with refused("ConditionalCheckFailedException"):
+    low.delete_item(TableName="music", Key=key, Expected={"n": {"Value": {"N": "3"}}})
+found = low.query(
+    TableName="music",
+    KeyConditions={"artist": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "legacy"}]}},
+    QueryFilter={"s": {"ComparisonOperator": "BEGINS_WITH", "AttributeValueList": [{"S": "x"}]}},
+    AttributesToGet=["n"],
+)
+equal(found["Items"], [{"n": {"N": "2"}}])
+
 # Refusals in AWS's classes.
 with refused("ResourceNotFoundException", by=low.exceptions.ResourceNotFoundException):
     low.get_item(TableName="nowhere", Key={"a": {"S": "x"}})

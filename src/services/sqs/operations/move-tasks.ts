@@ -174,6 +174,9 @@ async function checkDestination(env: Environment, source: Queue, text: string): 
   if (!local || (await env.queues.read(arn.account, arn.region, arn.resource)) === undefined) {
     throw resourceNotFound("The resource that you specified for the DestinationArn parameter doesn't exist.");
   }
+  if (arn.resource.endsWith('.fifo') !== source.record.name.endsWith('.fifo')) {
+    throw invalidValue(text, 'DestinationArn', 'Source and destination must be queues of the same type.');
+  }
   if (text === source.arn) {
     throw invalidValue(text, 'DestinationArn', 'Source and destination must not be the same queue.');
   }

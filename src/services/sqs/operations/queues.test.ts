@@ -73,7 +73,14 @@ describe('CreateQueue', () => {
 
   test('tells what is wrong with FIFO queues', async () => {
     await expectError(create('plain', { FifoQueue: 'true' }), 'InvalidParameterValue', /must end with .fifo suffix/);
-    await expectError(create('q.fifo', { FifoQueue: 'true' }), 'NotImplemented', /FIFO/);
+    await expectError(create('q.fifo', { FifoQueue: 'false' }), 'InvalidParameterValue', /^Can only include/);
+    const perGroup = { FifoQueue: 'true', FifoThroughputLimit: 'perMessageGroupId' };
+    await expectError(
+      create('q.fifo', perGroup),
+      'InvalidAttributeValue',
+      /only when the value for DeduplicationScope/,
+    );
+    await expectError(create('q.fifo', { FifoQueue: 'true', DeduplicationScope: 'all' }), 'InvalidAttributeValue');
     await expectError(create('plain', { FifoQueue: 'false' }), 'InvalidAttributeName', 'Unknown Attribute FifoQueue.');
     const unknown = 'Unknown Attribute ContentBasedDeduplication.';
     await expectError(create('plain', { ContentBasedDeduplication: 'true' }), 'InvalidAttributeName', unknown);
@@ -81,6 +88,31 @@ describe('CreateQueue', () => {
       const words = `You can specify the ${name} only when FifoQueue is set to true.`;
       await expectError(create('plain', { [name]: 'queue' }), 'InvalidAttributeName', words);
     }
+  });
+
+  test('makes FIFO queues, which stay what they are', async () => {
+    const url = await world.queue({ FifoQueue: 'True', ContentBasedDeduplication: 'true' }, 'orders.fifo');
+    expect(await world.attributes(url)).toMatchObject({
+      QueueArn: 'arn:aws:sqs:us-east-1:000000000000:orders.fifo',
+      FifoQueue: 'true',
+      ContentBasedDeduplication: 'true',
+      DeduplicationScope: 'queue',
+      FifoThroughputLimit: 'perQueue',
+    });
+    expect(await world.queue({ FifoQueue: 'true', ContentBasedDeduplication: 'true' }, 'orders.fifo')).toBe(url);
+    await expectError(
+      create('orders.fifo', { FifoQueue: 'true', ContentBasedDeduplication: 'false' }),
+      'QueueAlreadyExists',
+      'A queue already exists with the same name and a different value for attribute ContentBasedDeduplication',
+    );
+    const set = (QueueUrl: string, Attributes: Record<string, string>) =>
+      world.client.send(new SetQueueAttributesCommand({ QueueUrl, Attributes }));
+    await set(url, { FifoQueue: 'true', ContentBasedDeduplication: 'false' });
+    expect(await world.attributes(url)).toMatchObject({ ContentBasedDeduplication: 'false' });
+    const words = 'Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.';
+    await expectError(set(url, { FifoQueue: 'false' }), 'InvalidAttributeValue', words);
+    const plain = await world.queue();
+    await expectError(set(plain, { FifoQueue: 'true' }), 'InvalidAttributeName', 'Unknown Attribute FifoQueue.');
   });
 
   test('keeps the name of a deleted queue for 60 seconds', async () => {

@@ -31,7 +31,7 @@ import {
   type TombstoneRecord,
   tombstoneKey,
 } from '../state.ts';
-import { removeJob, sweepJob } from '../work.ts';
+import { redelayJob, removeJob, sweepJob } from '../work.ts';
 
 const done = Object.freeze({});
 
@@ -239,10 +239,6 @@ async function createQueue(
   const { account, region } = context;
   const fifo = attributes['FifoQueue']?.toLowerCase() === 'true';
   checkQueueName(name, fifo);
-  if (fifo) {
-    const message = 'FIFO queues are not built in Unkai. See the fidelity table in src/services/sqs/README.md.';
-    throw new AwsError('NotImplemented', message, { status: 501, fault: 'Receiver' });
-  }
   for (let attempts = 0; attempts < 50; attempts++) {
     const found = await env.queues.read(account, region, name);
     if (found !== undefined) {
@@ -274,7 +270,7 @@ async function createQueue(
       createdAtMs: nowMs,
       modifiedAtMs: nowMs,
       mayDelay: Number(attributes['DelaySeconds'] ?? 0) > 0,
-      attributes: changedAttributes({}, attributes, env.limits),
+      attributes: changedAttributes(undefined, attributes, env.limits),
       tags: changedTags(name, {}, tags, { most: env.limits.queueTags, reserved: context.internal }),
     };
     await checkDeadLetterTarget(env, record);
@@ -307,10 +303,12 @@ async function setAttributes(
   if (changes['RedrivePolicy'] !== undefined) await checkDeadLetterTarget(env, after);
   const gone = sourceEntries(record);
   const retention = configOf(after).retentionMs !== queue.config.retentionMs;
+  // On a FIFO queue the delay is that of the queue at any time, on a standard queue that of the time of sending (API reference).
+  const redelayed = queue.config.fifo !== undefined && configOf(after).delayMs !== queue.config.delayMs;
   const more: Commit = {
     delete: gone.filter((key) => !sourceEntries(after).some((kept) => kept.equals(key))),
     set: sourceEntries(after).map(sourceWrite(after)),
-    schedule: retention ? [sweepJob(after, nowMs)] : [],
+    schedule: [...(retention ? [sweepJob(after, nowMs)] : []), ...(redelayed ? [redelayJob(after, nowMs)] : [])],
   };
   return (await change(env, queue, after, more)) ? done : undefined;
 }
@@ -343,7 +341,7 @@ async function checkDeadLetterTarget(env: Environment, record: QueueRecord): Pro
     const reason = 'Dead letter target owner should be same as the source.';
     throw invalidValue(text, 'RedrivePolicy', reason);
   }
-  if (target.resource.endsWith('.fifo')) {
+  if (target.resource.endsWith('.fifo') !== record.name.endsWith('.fifo')) {
     const reason = 'Dead-letter queue must be same type of queue as the source.';
     throw invalidValue(text, 'RedrivePolicy', reason);
   }

@@ -2,15 +2,28 @@ import type { ClaimedEntry, Commit, Settlement } from '../../../kernel/store/con
 import type { RequestContext } from '../../../platform/context.ts';
 import type { Handlers } from '../../../platform/service.ts';
 import { AwsError } from '../../../wire/errors.ts';
-import type { Message, MessageAttributeValue, ReceiveMessageResult } from '../../../wire/types/sqs.ts';
+import type {
+  Message,
+  MessageAttributeValue,
+  ReceiveMessageRequest,
+  ReceiveMessageResult,
+} from '../../../wire/types/sqs.ts';
 import type { Environment } from '../environment.ts';
 import { invalidValue } from '../errors.ts';
+import { partitionOf, readLanes, tenantEntryId } from '../fair.ts';
 import { duplicateOnReceive } from '../faults.ts';
+import { takeFromGroups } from '../fifo/receive.ts';
 import { encodeReceiptHandle } from '../handles.ts';
 import { withExtras } from '../message.ts';
-import type { Queue } from '../queues.ts';
+import { type Queue, takesLettersOf } from '../queues.ts';
 import { isAttributeName } from '../rules/attributes.ts';
-import { type AttributeFilter, attributeFilter, filterAttributes, md5OfAttributes } from '../rules/messages.ts';
+import {
+  type AttributeFilter,
+  attributeFilter,
+  checkFifoId,
+  filterAttributes,
+  md5OfAttributes,
+} from '../rules/messages.ts';
 import {
   type ClaimedMessage,
   type ReceiveParameters,
@@ -20,6 +33,8 @@ import {
   sortClaimed,
   systemAttributeFilter,
 } from '../rules/receive.ts';
+
+import type { Seat } from '../waiting.ts';
 
 /** What a receive asked to see of its messages. */
 interface Selection {
@@ -39,18 +54,24 @@ export function receiveOperations(env: Environment): Pick<Handlers<'sqs'>, 'Rece
     ReceiveMessage: async (context, input) => {
       const queue = await env.queues.require(context, input.QueueUrl);
       const parameters = receiveParameters(input, queue.config, env.limits);
-      if (input.ReceiveRequestAttemptId !== undefined) {
+      const fifo = queue.config.fifo !== undefined;
+      const attemptId = input.ReceiveRequestAttemptId;
+      if (attemptId !== undefined) {
         const reason = 'The request include parameter that is not valid for this queue type.';
-        throw invalidValue(input.ReceiveRequestAttemptId, 'ReceiveRequestAttemptId', reason);
+        if (!fifo) throw invalidValue(attemptId, 'ReceiveRequestAttemptId', reason);
+        checkFifoId(attemptId, 'ReceiveRequestAttemptId');
       }
+      if (fifo) env.fifoRates.admit(env, queue, 'ReceiveMessage');
       const selection: Selection = {
         system: systemAttributeFilter(input.AttributeNames, input.MessageSystemAttributeNames, isAttributeName),
         attributes: attributeFilter(input.MessageAttributeNames),
       };
       if (parameters.waitMs === 0) {
         if (faults.active && faults.strikes('sqs.empty-receive', queue.arn)) return nothing;
-        const taken = await take(env, queue, parameters);
+        const taken = await take(env, queue, parameters, attemptId);
         if (taken === 'full') {
+          // A FIFO queue tells nobody that it is full.
+          if (fifo) return nothing;
           throw new AwsError(
             'OverLimit',
             'Too many messages in flight. Delete messages, or raise the number of queues.',
@@ -58,7 +79,7 @@ export function receiveOperations(env: Environment): Pick<Handlers<'sqs'>, 'Rece
         }
         return taken.length === 0 ? nothing : { Messages: taken.map((one) => shown(queue, one, selection)) };
       }
-      return longPoll(env, context, input.QueueUrl, queue, parameters, selection);
+      return longPoll(env, context, input, queue, parameters, selection);
     },
   };
 }
@@ -66,7 +87,7 @@ export function receiveOperations(env: Environment): Pick<Handlers<'sqs'>, 'Rece
 async function longPoll(
   env: Environment,
   context: RequestContext,
-  queueUrl: string,
+  { QueueUrl: queueUrl, ReceiveRequestAttemptId: attemptId }: ReceiveMessageRequest,
   first: Queue,
   parameters: ReceiveParameters,
   selection: Selection,
@@ -75,9 +96,9 @@ async function longPoll(
   const untilMs = clock.now() + parameters.waitMs;
   const sliceMs = store.shared ? sharedSliceMs : Number.POSITIVE_INFINITY;
   let queue = first;
-  let taken = await take(env, queue, parameters);
+  let taken = await take(env, queue, parameters, attemptId);
   if (taken !== 'full' && taken.length > 0) return { Messages: taken.map((one) => shown(queue, one, selection)) };
-  let seat = env.rooms.enter(queue.partition);
+  let seat = enter(env, queue);
   try {
     for (;;) {
       if (taken === 'full') {
@@ -90,22 +111,29 @@ async function longPoll(
           ),
         );
         if (!stayed) return nothing;
-      } else {
+      } else if ((await env.queues.require(context, queueUrl)).partition.equals(queue.partition)) {
+        // Asked only now that there is a seat: a purge later than that wakes it.
         const how = await context.idle(() => seat.wait(Math.min(untilMs, clock.now() + sliceMs), context.signal));
         if (how === 'gone' || (how === 'timeout' && clock.now() >= untilMs)) return nothing;
       }
       const now = await env.queues.require(context, queueUrl);
       if (!now.partition.equals(queue.partition)) {
         seat.leave();
-        seat = env.rooms.enter(now.partition);
+        seat = enter(env, now);
       }
       queue = now;
-      taken = await take(env, queue, parameters);
+      taken = await take(env, queue, parameters, attemptId);
       if (taken !== 'full' && taken.length > 0) return { Messages: taken.map((one) => shown(queue, one, selection)) };
     }
   } finally {
     seat.leave();
   }
+}
+
+function enter(env: Environment, queue: Queue): Seat {
+  const { id, generation } = queue.record;
+  const lanes = async () => (await readLanes(env.platform.store, id, generation)).map(({ partition }) => partition);
+  return env.rooms.enter(queue.partition, lanes);
 }
 
 /**
@@ -116,18 +144,19 @@ async function take(
   env: Environment,
   queue: Queue,
   parameters: ReceiveParameters,
+  attemptId: string | undefined,
 ): Promise<readonly ClaimedMessage[] | 'full'> {
   const { clock, store, faults } = env.platform;
+  if (queue.config.fifo !== undefined) return takeFromGroups(env, queue, parameters, attemptId);
   const { config, partition } = queue;
   if (await env.inFlight.isFull(queue, parameters.limit)) return 'full';
   for (;;) {
     const nowMs = clock.now();
-    const claimed = await store.claim({
-      partition,
-      dueByMs: nowMs,
-      untilMs: nowMs + parameters.visibilityMs,
-      limit: parameters.limit,
-    });
+    const untilMs = nowMs + parameters.visibilityMs;
+    const claimed =
+      queue.record.mayGroup === true
+        ? await env.fair.claim(queue, parameters.limit, untilMs)
+        : await store.claim({ partition, dueByMs: nowMs, untilMs, limit: parameters.limit });
     if (claimed.length === 0) return [];
     const { deliver, expired, dead } = sortClaimed(claimed, nowMs, config.retentionMs, config.redrive?.maxReceiveCount);
     const undeliverable = dead.length === 0 ? [] : await moveToDeadLetters(env, queue, dead, nowMs);
@@ -157,12 +186,12 @@ async function drop(env: Environment, queue: Queue, entries: readonly ClaimedEnt
 }
 
 function removal(queue: Queue, entry: ClaimedEntry): Settlement {
-  return { partition: queue.partition, id: entry.id, token: entry.token };
+  return { partition: partitionOf(queue, entry.id), id: entry.id, token: entry.token };
 }
 
 /**
  * Moves messages to the queue's dead-letter queue, whole or not at all: they keep their ids, times of sending and counts.
- * Answers those that have nowhere to go, because that queue is gone: they stay and are delivered, nothing is lost.
+ * Answers those that have nowhere to go, because that queue is gone or refuses them: they are delivered, nothing is lost.
  */
 async function moveToDeadLetters(
   env: Environment,
@@ -174,13 +203,13 @@ async function moveToDeadLetters(
   let rest = dead;
   while (rest.length > 0) {
     const deadLetters = await env.queues.find(target.account, target.region, target.resource);
-    if (deadLetters === undefined) return rest;
+    if (deadLetters === undefined || !takesLettersOf(deadLetters, queue)) return rest;
     const lost = await settleOnce(env, rest, {
       checks: [deadLetters.check],
       settle: rest.map(({ entry }) => removal(queue, entry)),
       schedule: rest.map(({ entry, message }) => ({
         partition: deadLetters.partition,
-        id: env.entryIds.next(nowMs, message.messageId),
+        id: tenantEntryId(env.entryIds.next(nowMs, message.messageId), message.extras.groupId, false),
         // In the order of sending, which is that of their expiry.
         dueAtMs: Math.min(message.sentAtMs, nowMs),
         value: withExtras(message, {

@@ -12,6 +12,16 @@ export interface QueueConfig {
   readonly waitMs: number;
   readonly maxMessageBytes: number;
   readonly redrive: RedrivePolicy | undefined;
+  /** Undefined: a standard queue. */
+  readonly fifo: FifoConfig | undefined;
+}
+
+export interface FifoConfig {
+  /** Messages without a deduplication id are known by their bodies. */
+  readonly contentBased: boolean;
+  readonly scope: 'queue' | 'messageGroup';
+  /** Whether the throughput limit holds for each group: high throughput, together with the scope messageGroup. */
+  readonly perGroup: boolean;
 }
 
 /** https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html; seconds and bytes. */
@@ -36,8 +46,14 @@ export const computedAttributes = [
   'QueueArn',
 ] as const;
 
-const fifoOnly = ['DeduplicationScope', 'FifoThroughputLimit'];
-const fifoNames = ['FifoQueue', 'ContentBasedDeduplication', ...fifoOnly];
+/** Attributes of FIFO queues alone, with their defaults and what they may be. */
+const fifoAttributes: Readonly<Record<string, { readonly initial: string; readonly values: readonly string[] }>> = {
+  FifoQueue: { initial: 'true', values: ['true'] },
+  ContentBasedDeduplication: { initial: 'false', values: ['true', 'false'] },
+  DeduplicationScope: { initial: 'queue', values: ['queue', 'messageGroup'] },
+  FifoThroughputLimit: { initial: 'perQueue', values: ['perQueue', 'perMessageGroupId'] },
+};
+const fifoNames = Object.keys(fifoAttributes);
 const gettable = new Set<string>([
   'All',
   ...Object.keys(integerAttributes),
@@ -65,23 +81,48 @@ export function configOf(record: QueueRecord): QueueConfig {
     waitMs: number('ReceiveMessageWaitTimeSeconds') * 1000,
     maxMessageBytes: number('MaximumMessageSize'),
     redrive: redrive === undefined ? undefined : parseRedrivePolicy(redrive),
+    fifo: isFifo(record.attributes) ? fifoConfigOf(record.attributes) : undefined,
+  };
+}
+
+/** By stored attributes. */
+export function isFifo(attributes: Readonly<Record<string, string>>): boolean {
+  return attributes['FifoQueue'] === 'true';
+}
+
+function fifoConfigOf(attributes: Readonly<Record<string, string>>): FifoConfig {
+  return {
+    contentBased: attributes['ContentBasedDeduplication'] === 'true',
+    scope: attributes['DeduplicationScope'] === 'messageGroup' ? 'messageGroup' : 'queue',
+    perGroup: attributes['FifoThroughputLimit'] === 'perMessageGroupId',
   };
 }
 
 /**
- * The attributes after a change. Throws what AWS answers for the first bad one: InvalidAttributeName for unknown and
- * read-only names, InvalidAttributeValue for values, InvalidParameterValue for policies.
+ * The attributes after a change; `before` undefined: of a queue that is being created, which alone may become a FIFO queue.
+ * Throws what AWS answers for the first bad one: InvalidAttributeName for unknown and read-only names, InvalidAttributeValue
+ * for values, InvalidParameterValue for policies.
  */
 export function changedAttributes(
-  before: Readonly<Record<string, string>>,
+  before: Readonly<Record<string, string>> | undefined,
   changes: Readonly<Record<string, string>>,
   limits: Pick<SqsLimits, 'redriveSources'>,
 ): Record<string, string> {
-  const after = { ...before };
-  for (const [name, value] of Object.entries(changes)) {
-    checkAttribute(name, value, limits);
+  const after: Record<string, string> = { ...before };
+  const fifo = before === undefined ? /^true$/i.test(changes['FifoQueue'] ?? '') : isFifo(before);
+  for (const [name, given] of Object.entries(changes)) {
+    const value = fifoNames.includes(name) ? checkedFifoAttribute(name, given, fifo) : given;
+    if (!fifoNames.includes(name)) checkAttribute(name, value, limits);
     if (removedAtDefault[name] === value || (emptyIsGone.has(name) && isEmptyObject(value))) delete after[name];
     else after[name] = value;
+  }
+  if (after['FifoThroughputLimit'] === 'perMessageGroupId' && after['DeduplicationScope'] !== 'messageGroup') {
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html: "allowed only when".
+    const reason = 'The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup.';
+    throw new AwsError(
+      'InvalidAttributeValue',
+      `Invalid value for the parameter FifoThroughputLimit. Reason: ${reason}`,
+    );
   }
   const kms = changes['KmsMasterKeyId'] ?? '';
   const managed = changes['SqsManagedSseEnabled']?.toLowerCase();
@@ -103,18 +144,20 @@ export function differingAttribute(
   asked: Readonly<Record<string, string>>,
   limits: Pick<SqsLimits, 'redriveSources'>,
 ): string | undefined {
-  const wanted = changedAttributes({}, asked, limits);
+  const wanted = changedAttributes(undefined, asked, limits);
+  const fifo = isFifo(record.attributes);
   return Object.keys(asked).find((name) => {
-    const has = record.attributes[name] ?? initialValue(name);
-    return has !== (wanted[name] ?? initialValue(name));
+    const has = record.attributes[name] ?? initialValue(name, fifo);
+    return has !== (wanted[name] ?? initialValue(name, fifo));
   });
 }
 
 /** Every stored or default attribute, without the computed ones. */
 export function shownAttributes(record: QueueRecord): Record<string, string> {
   const shown: Record<string, string> = {};
-  for (const name of [...Object.keys(integerAttributes), ...textAttributes]) {
-    const value = record.attributes[name] ?? initialValue(name);
+  const fifo = isFifo(record.attributes);
+  for (const name of [...Object.keys(integerAttributes), ...textAttributes, ...(fifo ? fifoNames : [])]) {
+    const value = record.attributes[name] ?? initialValue(name, fifo);
     if (value !== undefined) shown[name] = value;
   }
   return shown;
@@ -143,10 +186,26 @@ export function checkQueueName(name: string, fifo: boolean): void {
   }
 }
 
-function checkAttribute(name: string, value: string, limits: Pick<SqsLimits, 'redriveSources'>): void {
-  if (fifoOnly.includes(name)) {
+/**
+ * The value in its stored form. Standard queues know none of these attributes, and the words for that differ (LocalStack's
+ * snapshots of AWS: test_create_standard_queue_with_fifo_attribute_raises_error, test_set_unsupported_attribute_fifo).
+ */
+function checkedFifoAttribute(name: string, given: string, fifo: boolean): string {
+  if (!fifo) {
+    if (name === 'FifoQueue' || name === 'ContentBasedDeduplication') throw unknownAttribute(name);
     throw new AwsError('InvalidAttributeName', `You can specify the ${name} only when FifoQueue is set to true.`);
   }
+  const { values } = fifoAttributes[name]!;
+  const value = /^(true|false)$/i.test(given) ? given.toLowerCase() : given;
+  if (values.includes(value)) return value;
+  if (name === 'FifoQueue' && value === 'false') {
+    const reason = 'Modifying queue type is not supported.';
+    throw new AwsError('InvalidAttributeValue', `Invalid value for the parameter ${name}. Reason: ${reason}`);
+  }
+  throw invalidAttribute(name);
+}
+
+function checkAttribute(name: string, value: string, limits: Pick<SqsLimits, 'redriveSources'>): void {
   const range = Object.hasOwn(integerAttributes, name) ? integerAttributes[name] : undefined;
   if (range !== undefined) {
     const number = /^-?\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
@@ -173,8 +232,9 @@ function checkAttribute(name: string, value: string, limits: Pick<SqsLimits, 're
   }
 }
 
-function initialValue(name: string): string | undefined {
+function initialValue(name: string, fifo: boolean): string | undefined {
   if (name === 'SqsManagedSseEnabled') return 'true';
+  if (fifo && Object.hasOwn(fifoAttributes, name)) return fifoAttributes[name]!.initial;
   const initial = Object.hasOwn(integerAttributes, name) ? integerAttributes[name]!.initial : undefined;
   return initial === undefined ? undefined : String(initial);
 }

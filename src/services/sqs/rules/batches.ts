@@ -36,3 +36,25 @@ export function checkBatchBytes(totalBytes: number, limits: Pick<SqsLimits, 'bat
     `Batch requests cannot be longer than ${limits.batchBytes} bytes. You have sent ${totalBytes} bytes.`,
   );
 }
+
+/** The entries by what `name` says of each, in the order of the first ones. */
+export function groupBy<T>(entries: readonly T[], name: (entry: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const entry of entries) {
+    const group = groups.get(name(entry));
+    if (group === undefined) groups.set(name(entry), [entry]);
+    else group.push(entry);
+  }
+  return groups;
+}
+
+/** What a batch answers: lists that would be empty are left out (LocalStack's snapshots of AWS), although the model requires them. */
+export function batchResult<S, F>(
+  Successful: readonly S[],
+  Failed: readonly F[],
+): { readonly Successful: readonly S[]; readonly Failed: readonly F[] } {
+  return {
+    ...(Successful.length === 0 ? {} : { Successful }),
+    ...(Failed.length === 0 ? {} : { Failed }),
+  } as { readonly Successful: readonly S[]; readonly Failed: readonly F[] };
+}

@@ -30,12 +30,13 @@ export interface CheckedMessage {
 const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/;
 
 /**
- * Checks everything about a message for a standard queue but its size. Throws as AWS does; sources of the words: LocalStack's
- * snapshots of AWS and its provider.
+ * Checks everything about a message but its size and what only FIFO queues ask for. Throws as AWS does; sources of the words:
+ * LocalStack's snapshots of AWS and its provider.
  */
 export function checkMessage(
   input: SendInput,
   limits: Pick<SqsLimits, 'messageAttributes' | 'delayMs'>,
+  fifo = false,
 ): CheckedMessage {
   const { MessageBody: body, DelaySeconds: delay, MessageGroupId: groupId } = input;
   if (typeof body !== 'string' || body === '') throw missingParameter('MessageBody');
@@ -43,7 +44,7 @@ export function checkMessage(
   if (delay !== undefined && !(delay >= 0 && delay * 1000 <= limits.delayMs)) {
     throw invalidValue(delay, 'DelaySeconds', 'DelaySeconds must be >= 0 and <= 900.');
   }
-  if (input.MessageDeduplicationId !== undefined) {
+  if (input.MessageDeduplicationId !== undefined && !fifo) {
     const reason = 'The request includes a parameter that is not valid for this queue type.';
     throw invalidValue(input.MessageDeduplicationId, 'MessageDeduplicationId', reason);
   }

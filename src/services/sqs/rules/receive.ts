@@ -1,13 +1,17 @@
 import type { ClaimedEntry } from '../../../kernel/store/contract.ts';
+import type { AwsError } from '../../../wire/errors.ts';
 import type { MessageSystemAttributeName } from '../../../wire/types/sqs.ts';
 import { invalidValue, unknownAttribute } from '../errors.ts';
 import type { SqsLimits } from '../limits.ts';
 import { decodeMessage, type StoredMessage } from '../message.ts';
+import { sequenceNumber } from './sequence.ts';
 
 export interface ClaimedMessage {
   readonly entry: ClaimedEntry;
   readonly message: StoredMessage;
   readonly receivedAtMs: number;
+  /** Of messages of FIFO queues. */
+  readonly sequence?: number;
 }
 
 /** What becomes of the messages that a receive has claimed. */
@@ -87,6 +91,8 @@ export function shownSystemAttributes(
   put('ApproximateReceiveCount', String(receiveCount(claimed)));
   put('ApproximateFirstReceiveTimestamp', String(extras.firstReceivedAtMs ?? entry.firstClaimedAtMs));
   put('MessageGroupId', extras.groupId);
+  put('MessageDeduplicationId', extras.deduplicationId);
+  put('SequenceNumber', claimed.sequence === undefined ? undefined : sequenceNumber(claimed.sequence));
   put('AWSTraceHeader', extras.traceHeader);
   put('DeadLetterQueueSourceArn', extras.deadLetterSourceArn);
   return shown;
@@ -132,6 +138,12 @@ export function receiveParameters(
     visibilityMs: visibility === undefined ? queue.visibilityMs : visibility * 1000,
     waitMs: wait === undefined ? queue.waitMs : wait * 1000,
   };
+}
+
+/** In the words of LocalStack's tests against AWS. */
+export function visibilityBeyondLimit(seconds: number, limits: Pick<SqsLimits, 'visibilityMs'>): AwsError {
+  const reason = `Total VisibilityTimeout for the message is beyond the limit [${limits.visibilityMs / 1000} seconds]`;
+  return invalidValue(seconds, 'VisibilityTimeout', reason);
 }
 
 export function checkVisibility(seconds: number, limits: Pick<SqsLimits, 'visibilityMs'>): void {

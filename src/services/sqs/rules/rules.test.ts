@@ -137,7 +137,25 @@ describe('rules', () => {
     );
     expect(parseQueueUrl('http://h/queue/eu-west-1/1/n')).toEqual({ account: '1', region: 'eu-west-1', name: 'n' });
     expect(parseQueueUrl('https://sqs.eu-west-1.amazonaws.com/1/n')).toMatchObject({ region: 'eu-west-1' });
-    for (const bad of ['', 'a/b', 'http://h', 'http://h/', 'http://h/a', 'http://h/a/b/c', 'http://h//n']) {
+    expect(parseQueueUrl('https://eu-west-1.queue.amazonaws.com/1/n')).toMatchObject({ region: 'eu-west-1' });
+    expect(parseQueueUrl('https://queue.amazonaws.com/1/n.fifo')).toMatchObject({
+      region: 'us-east-1',
+      name: 'n.fifo',
+    });
+    expect(parseQueueUrl('https://sqs.cn-north-1.amazonaws.com.cn/1/n')).toMatchObject({ region: 'cn-north-1' });
+    expect(parseQueueUrl('https://sqs-fips.us-west-2.amazonaws.com/1/n')).toMatchObject({ region: 'us-west-2' });
+    expect(parseQueueUrl('https://vpce-0a.sqs.us-east-2.vpce.amazonaws.com/1/n')).toMatchObject({
+      region: 'us-east-2',
+    });
+    expect(parseQueueUrl('https://sqs.eu-central-1.api.aws/1/n')).toMatchObject({ region: 'eu-central-1' });
+    expect(parseQueueUrl('https://elsewhere.example/1/n')).toMatchObject({
+      account: '1',
+      region: undefined,
+      name: 'n',
+    });
+    expect(parseQueueUrl('/1/n')).toEqual({ account: '1', region: undefined, name: 'n' });
+    expect(parseQueueUrl('n')).toEqual({ account: undefined, region: undefined, name: 'n' });
+    for (const bad of ['', '/n', 'a/b/c', 'http://h', 'http://h/', 'http://h/a', 'http://h/a/b/c', 'http://h//n']) {
       expect(parseQueueUrl(bad), bad).toBeUndefined();
     }
   });

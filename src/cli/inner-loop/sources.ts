@@ -42,13 +42,14 @@ export class Sources {
   follow(roots: readonly string[]): void {
     const added = roots.filter((root) => !this.#roots.includes(root));
     this.#roots = roots;
-    this.#watcher.add([...this.#bases(), ...added]);
+    // What chokidar is given again it opens again, after it was closed, too: then it would keep the process from ending.
+    if (added.length > 0 && !this.#closed) this.#watcher.add([...this.#bases(), ...added]);
   }
 
   /** What had been seen and not been told is told. */
   async close(): Promise<void> {
-    await this.#watcher.close();
     this.#closed = true;
+    await this.#watcher.close();
     this.#tell();
   }
 

@@ -41,6 +41,7 @@ const services: { readonly [S in ServiceName]: () => Promise<ServiceDefinition<S
   apigatewayv2: async () => (await import('./services/apigatewayv2/index.ts')).apigatewayv2,
   cloudformation: async () => (await import('./services/cloudformation/index.ts')).cloudformation,
   dynamodb: async () => (await import('./services/dynamodb/index.ts')).dynamodb,
+  dynamodbstreams: async () => (await import('./services/dynamodbstreams/index.ts')).dynamodbstreams,
   iam: async () => (await import('./services/iam/index.ts')).iam,
   lambda: async () => (await import('./services/lambda/index.ts')).lambda,
   logs: async () => (await import('./services/logs/index.ts')).logs,

@@ -2,7 +2,7 @@ import { counterValue } from '../../kernel/store/contract.ts';
 import type { ConsumedCapacity, ItemCollectionMetrics } from '../../wire/types/dynamodb.ts';
 import { type Change, indexUnitsOf, unitsOf } from './changes.ts';
 import type { Environment } from './environment.ts';
-import { consumedCapacity } from './rules/capacity.ts';
+import { consumedCapacity, type IndexUnits } from './rules/capacity.ts';
 import { attributesToWire } from './rules/item-json.ts';
 import { type AttributeMap, type AttributeValue, attributeOf } from './rules/values.ts';
 import { collectionKey } from './state.ts';
@@ -41,6 +41,33 @@ export function capacitiesOf(
   });
 }
 
+/** ConsumedCapacity of several requests, one for each table. */
+export function mergedCapacity(
+  parts: readonly ConsumedCapacity[],
+  wanted: string | undefined,
+): readonly ConsumedCapacity[] | undefined {
+  if (wanted === undefined || wanted === 'NONE') return undefined;
+  const byTable = new Map<string, { units: number; indexes: Map<string, IndexUnits> }>();
+  for (const part of parts) {
+    const name = part.TableName!;
+    const sum = byTable.get(name) ?? { units: 0, indexes: new Map<string, IndexUnits>() };
+    byTable.set(name, sum);
+    sum.units += wanted === 'INDEXES' ? (part.Table?.CapacityUnits ?? 0) : (part.CapacityUnits ?? 0);
+    for (const [isGlobal, details] of [
+      [false, part.LocalSecondaryIndexes],
+      [true, part.GlobalSecondaryIndexes],
+    ] as const) {
+      for (const [index, { CapacityUnits = 0 }] of Object.entries(details ?? {})) {
+        const known = sum.indexes.get(index)?.units ?? 0;
+        sum.indexes.set(index, { name: index, isGlobal, units: known + CapacityUnits });
+      }
+    }
+  }
+  return [...byTable].map(
+    ([name, { units, indexes }]) => consumedCapacity(wanted, name, units, [...indexes.values()])!,
+  );
+}
+
 /** The size of the item collection that a write touched, if asked for; only tables with local indexes have one. */
 export async function collectionMetrics(
   env: Environment,
@@ -56,6 +83,25 @@ export async function collectionMetrics(
     ItemCollectionKey: toWire({ [table.hash.name]: value }),
     SizeEstimateRangeGB: [Math.floor(gigabytes), Math.floor(gigabytes) + 1],
   };
+}
+
+/** The sizes of all item collections that several writes touched, each told once, by the table's name in the request. */
+export async function collectionMetricsOf(
+  env: Environment,
+  writes: readonly { readonly name: string; readonly table: Table; readonly key: AttributeMap }[],
+  wanted: string | undefined,
+): Promise<Readonly<Record<string, readonly ItemCollectionMetrics[]>> | undefined> {
+  if (wanted !== 'SIZE') return undefined;
+  const metrics: Record<string, ItemCollectionMetrics[]> = {};
+  const told = new Set<string>();
+  for (const { name, table, key } of writes) {
+    const found = await collectionMetrics(env, table, key, wanted);
+    const collection = JSON.stringify([name, found?.ItemCollectionKey]);
+    if (found === undefined || told.has(collection)) continue;
+    told.add(collection);
+    (metrics[name] ??= []).push(found);
+  }
+  return metrics;
 }
 
 /** Attributes in the wire's form, for members that take no RawJson. */

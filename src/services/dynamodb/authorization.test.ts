@@ -20,6 +20,17 @@ describe('what DynamoDB asks IAM about', () => {
       { TransactItems: [{ Put: { TableName: 't' } }, { Delete: { TableName: 't' } }] },
       { action: 'dynamodb:PutItem', resource: '*' },
     ],
+    [{ Statement: 'SELECT * FROM t' }, { action: 'dynamodb:PartiQLSelect', resource: arn }],
+    [{ Statement: 'SELECT * FROM "t"."i"' }, { action: 'dynamodb:PartiQLSelect', resource: `${arn}/index/i` }],
+    [{ Statement: 'nonsense' }, undefined],
+    [
+      { Statements: [{ Statement: `DELETE FROM t WHERE a = 'b'` }, { Statement: `DELETE FROM t WHERE a = 'c'` }] },
+      { action: 'dynamodb:PartiQLDelete', resource: arn },
+    ],
+    [
+      { TransactStatements: [{ Statement: `INSERT INTO t VALUE {'a': 1}` }, { Statement: `UPDATE u SET a = 1` }] },
+      { action: 'dynamodb:PartiQLInsert', resource: '*' },
+    ],
     [{ Limit: 1 }, undefined],
   ])('%j', (input, expected) => {
     expect(authorization('', input, serviceCaller('x', '000000000000', 'us-east-1'))).toEqual(expected);

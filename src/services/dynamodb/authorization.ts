@@ -1,13 +1,25 @@
 import type { Caller } from '../../platform/context.ts';
 import type { Authorization } from '../../platform/service.ts';
+import type { Statement } from './rules/partiql/ast.ts';
+import { parseStatement } from './rules/partiql/parse-statement.ts';
 import { tableArn } from './tables.ts';
 
 interface Touched {
   readonly TableName?: string;
   readonly IndexName?: string;
   readonly ResourceArn?: string;
+  readonly BackupArn?: string;
+  readonly SourceTableArn?: string;
+  readonly SourceTableName?: string;
+  readonly TableArn?: string;
+  readonly ExportArn?: string;
+  readonly ImportArn?: string;
   /** A batch's: by table. */
   readonly RequestItems?: Readonly<Record<string, unknown>>;
+  /** PartiQL's: one, a batch's, a transaction's. */
+  readonly Statement?: string;
+  readonly Statements?: readonly { readonly Statement: string }[];
+  readonly TransactStatements?: readonly { readonly Statement: string }[];
   /** A transaction's: each with its action. */
   readonly TransactItems?: readonly Readonly<Record<string, { readonly TableName?: string } | undefined>>[];
 }
@@ -31,8 +43,49 @@ export function authorization(_operation: string, input: unknown, caller: Caller
     const resource = actions.length === 1 ? common(tables, caller) : '*';
     return { action: `dynamodb:${actions[0] ?? 'PutItem'}`, resource };
   }
-  return ResourceArn === undefined ? undefined : { resource: ResourceArn };
+  const { Statement, Statements, TransactStatements } = input as Touched;
+  const statements = Statements ?? TransactStatements ?? (Statement === undefined ? undefined : [{ Statement }]);
+  if (statements !== undefined) return ofStatements(statements, caller);
+  const { BackupArn, SourceTableArn, SourceTableName, TableArn, ExportArn, ImportArn } = input as Touched;
+  const source = SourceTableName === undefined ? undefined : arnOf(SourceTableName, caller);
+  const resource = ResourceArn ?? BackupArn ?? SourceTableArn ?? source ?? TableArn ?? ExportArn ?? ImportArn;
+  return resource === undefined ? undefined : { resource };
 }
+
+/** A statement that cannot be read touches nothing, and is refused for that. */
+function ofStatements(
+  statements: readonly { readonly Statement: string }[],
+  caller: Caller,
+): Authorization | undefined {
+  const touched = statements.flatMap(({ Statement }) => touchedBy(Statement, caller));
+  const actions = new Set(touched.map(({ action }) => action));
+  const resources = new Set(touched.map(({ resource }) => resource));
+  const [action] = actions;
+  const [resource] = resources;
+  if (action === undefined || resource === undefined) return undefined;
+  return { action, resource: actions.size > 1 || resources.size > 1 ? '*' : resource };
+}
+
+function touchedBy(text: string, caller: Caller): readonly { readonly action: string; readonly resource: string }[] {
+  let statement: Statement;
+  try {
+    ({ statement } = parseStatement(text));
+  } catch {
+    return [];
+  }
+  const { table, index } = (statement.kind === 'exists' ? statement.select : statement).from;
+  const resource = arnOf(table, caller);
+  const action = `dynamodb:PartiQL${PARTIQL_ACTIONS[statement.kind]}`;
+  return [{ action, resource: index === undefined ? resource : `${resource}/index/${index}` }];
+}
+
+const PARTIQL_ACTIONS: Readonly<Record<Statement['kind'], string>> = {
+  select: 'Select',
+  exists: 'Select',
+  insert: 'Insert',
+  update: 'Update',
+  delete: 'Delete',
+};
 
 const actionNames: Readonly<Record<string, string>> = {
   Get: 'GetItem',

@@ -1,4 +1,7 @@
+import type { Clock } from '../../kernel/clock/contract.ts';
 import type { Check, Commit, Key, Store } from '../../kernel/store/contract.ts';
+import { type Append, captured } from './captures.ts';
+import type { Environment } from './environment.ts';
 import { type IndexUnits, indexWriteUnits, writeUnits } from './rules/capacity.ts';
 import { isIndexed } from './rules/keys.ts';
 import { type AttributeValue, attributeOf, type Item, setAttribute } from './rules/values.ts';
@@ -31,7 +34,9 @@ export interface IndexEntry {
 
 /**
  * A commit in the making: items that change, with their index entries, expiry entries and counters, all of it standing on the
- * versions that were read.
+ * versions that were read. Every item that a user, a batch, a transaction, a PartiQL statement or an expiry writes goes through
+ * `change` here: what must stand in the same commit as the item (a stream's record, …) is added there and given out by
+ * `toCommit`.
  */
 export class Writes {
   readonly #shard: number;
@@ -39,11 +44,16 @@ export class Writes {
   readonly #set: { key: Key; value: Uint8Array }[] = [];
   readonly #delete: Key[] = [];
   readonly #sums = new Map<Key, number>();
+  readonly #clock: Clock;
+  #append: Append[] | undefined;
+  #nowMs: number | undefined;
   readonly tables: Table[] = [];
+  /** By how much item collections of tables with local indexes grow or shrink. */
+  readonly collections: { readonly key: Key; readonly delta: number }[] = [];
 
-  /** `shard`: which row of each counter to add to. */
-  constructor(shard: number) {
-    this.#shard = shard;
+  constructor({ shards, platform }: Pick<Environment, 'shards' | 'platform'>) {
+    this.#shard = shards.next();
+    this.#clock = platform.clock;
   }
 
   /** The item must still be as it was read. */
@@ -57,7 +67,7 @@ export class Writes {
 
   /**
    * The item becomes `next`, or goes away. `missing`: entries of the item as it was that indexes still being filled do
-   * not have yet (see `missingEntries`).
+   * not have yet (see `missingEntries`). `isExpiry`: its time to live is over.
    */
   change(
     table: Table,
@@ -65,6 +75,7 @@ export class Writes {
     old: StoredItem | undefined,
     next: NewItem | undefined,
     missing: ReadonlyMap<number, Key> = nothing,
+    isExpiry = false,
   ): Change {
     this.expect(table, key, old);
     const value = next && encodeItem(next);
@@ -76,6 +87,12 @@ export class Writes {
     const indexes = table.indexes.length === 0 ? none : this.#changeIndexes(table, key, old, next, value, missing);
     if (table.ttl !== undefined) this.#changeExpiry(table, table.ttl, key, old?.item, next?.item);
     if (table.hasLocalIndexes) this.#countCollection(table, old, next, indexes);
+    if (table.capture !== undefined) {
+      this.#append ??= [];
+      // One commit is one moment.
+      this.#nowMs ??= this.#clock.now();
+      this.#append.push(...captured(table, table.capture, key, old, next, this.#nowMs, isExpiry));
+    }
     return { table, beforeBytes, afterBytes, indexes };
   }
 
@@ -83,13 +100,14 @@ export class Writes {
   toCommit(more: Pick<Commit, 'set' | 'delete' | 'checks' | 'settle'> = {}): Commit {
     const { set = [], delete: gone = [], checks = [], settle = [] } = more;
     const sum = [...this.#sums].filter(([, delta]) => delta !== 0).map(([key, delta]) => ({ key, delta }));
-    return {
+    const commit = {
       checks: checks.length === 0 ? this.#checks : [...this.#checks, ...checks],
       set: set.length === 0 ? this.#set : [...this.#set, ...set],
       delete: gone.length === 0 ? this.#delete : [...this.#delete, ...gone],
       sum,
       settle,
     };
+    return this.#append === undefined ? commit : { ...commit, append: this.#append };
   }
 
   #changeIndexes(
@@ -156,7 +174,9 @@ export class Writes {
     }
     const item = next?.item ?? old?.item;
     if (delta === 0 || item === undefined) return;
-    this.#add(collectionKey(table.record.id, attributeOf(item, table.hash.name)!), delta);
+    const key = collectionKey(table.record.id, attributeOf(item, table.hash.name)!);
+    this.collections.push({ key, delta });
+    this.#add(key, delta);
   }
 
   #add(key: Key, delta: number): void {

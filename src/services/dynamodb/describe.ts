@@ -5,7 +5,8 @@ import type {
   TableDescription,
 } from '../../wire/types/dynamodb.ts';
 import type { Environment } from './environment.ts';
-import type { Throughput } from './state.ts';
+import { type WarmUnits, warmUnits } from './rules/provisioning.ts';
+import type { TableRecord, Throughput } from './state.ts';
 import type { Table, TableIndex } from './tables.ts';
 
 /** What DescribeTable and its like say of a table. Counts and sizes are those of this moment. */
@@ -56,8 +57,27 @@ export async function describe(env: Environment, table: Table, nowMs: number): P
       TableClass: record.tableClass.name,
       LastUpdateDateTime: record.tableClass.updatedAtMs,
     },
+    RestoreSummary: record.restore && {
+      SourceBackupArn: record.restore.backupArn,
+      SourceTableArn: record.restore.tableArn,
+      RestoreDateTime: record.restore.restoredAtMs,
+      RestoreInProgress: record.restore.isUnderWay,
+    },
+    StreamSpecification: record.stream && { StreamEnabled: true, StreamViewType: record.stream.viewType },
+    LatestStreamLabel: record.lastStreamLabel,
+    LatestStreamArn: record.lastStreamLabel && `${arn}/stream/${record.lastStreamLabel}`,
     DeletionProtectionEnabled: record.deletionProtection,
     OnDemandThroughput: record.onDemandThroughput,
+    WarmThroughput: describeWarm(warmUnits(record, record), record.status),
+  };
+}
+
+/** Nothing here has to be warmed up first. */
+function describeWarm({ readUnits, writeUnits }: WarmUnits, status: TableRecord['status']) {
+  return {
+    ReadUnitsPerSecond: readUnits,
+    WriteUnitsPerSecond: writeUnits,
+    Status: status === 'UPDATING' ? ('UPDATING' as const) : ('ACTIVE' as const),
   };
 }
 
@@ -108,6 +128,7 @@ async function describeGlobal(
     Backfilling: record.status === 'CREATING' ? record.backfilling : undefined,
     ProvisionedThroughput: describeThroughput(record.throughput, nowMs),
     OnDemandThroughput: record.onDemandThroughput,
+    WarmThroughput: describeWarm(warmUnits(table.record, record), record.status),
   };
 }
 

@@ -9,6 +9,8 @@ import { RuleError } from './rules/errors.ts';
 import { itemToJson } from './rules/item-json.ts';
 import type { Item } from './rules/values.ts';
 import { ShardTurn, type Table, Tables } from './tables.ts';
+import { Throughput } from './throughput.ts';
+import { Transactions } from './transact.ts';
 
 /** What the operations of one cloud's DynamoDB share. */
 export interface Environment {
@@ -16,16 +18,22 @@ export interface Environment {
   readonly limits: DynamoDbLimits;
   readonly tables: Tables;
   readonly locks: KeyedLocks;
+  readonly transactions: Transactions;
+  /** Undefined: nothing is throttled. */
+  readonly throughput: Throughput | undefined;
   readonly shards: ShardTurn;
 }
 
 export function createEnvironment(platform: Platform): Environment {
   const { store, clock } = platform;
+  const limits = limitsOf(platform.limits);
   return {
     platform,
-    limits: limitsOf(platform.limits),
+    limits,
     tables: new Tables(store, clock),
     locks: new KeyedLocks(),
+    transactions: new Transactions(),
+    throughput: platform.limits === 'aws' ? new Throughput(clock, limits) : undefined,
     shards: new ShardTurn(store),
   };
 }

@@ -11,7 +11,7 @@ import type { Predicate } from './rules/evaluate.ts';
 import { itemToJson } from './rules/item-json.ts';
 import type { Projector } from './rules/paths.ts';
 import type { ReadSource } from './rules/reads.ts';
-import { type AttributeMap, attributeOf, type Item } from './rules/values.ts';
+import { type AttributeMap, type AttributeValue, attributeOf, type Item } from './rules/values.ts';
 import { continued, entryKey } from './state.ts';
 import { jsonOf, StoredItem, sizeOf } from './stored-item.ts';
 import type { Table, TableIndex } from './tables.ts';
@@ -22,10 +22,14 @@ export interface PageRequest {
   readonly source: ReadSource;
   readonly index: TableIndex | undefined;
   readonly range: KeyRange;
+  /** The partition key value that is read; undefined for a scan. */
+  readonly hash: AttributeValue | undefined;
   readonly reverse: boolean;
   readonly limit: number | undefined;
   readonly startKey: Item | undefined;
   readonly filter: Predicate | undefined;
+  /** The filter sees what the index holds, also where items are fetched from the table: PartiQL's way. */
+  readonly filtersIndexView?: boolean;
   readonly project: Projector | undefined;
   readonly countOnly: boolean;
   readonly isConsistent: boolean;
@@ -61,7 +65,32 @@ export function prefixOf(table: Table, index: TableIndex | undefined): Key {
  * on, even if nothing follows.
  */
 export async function readPage(env: Environment, request: PageRequest): Promise<Page> {
-  const { table, source, filter, project, startKey, reverse } = request;
+  const part = await readPart(env, request, env.limits.pageBytes);
+  return {
+    Items: request.countOnly ? undefined : part.items,
+    Count: part.count,
+    ScannedCount: part.scanned,
+    LastEvaluatedKey: part.last && toWire(pickKey(new StoredItem(part.last).item, request.source.startKeyNames)),
+    ConsumedCapacity: capacityOfPage(request, part),
+  };
+}
+
+/** What has been read of a page. */
+export interface PagePart {
+  readonly items: readonly RawJson[];
+  readonly count: number;
+  readonly scanned: number;
+  readonly bytes: number;
+  /** Units of reading from the table what a local index does not hold. */
+  readonly fetchedUnits: number;
+  /** The entry at which the page was cut; undefined: there is nothing more. */
+  readonly last: Entry | undefined;
+}
+
+/** Reads until `limit` items or `maxBytes` are reached, or the range ends. */
+export async function readPart(env: Environment, request: PageRequest, maxBytes: number): Promise<PagePart> {
+  const { table, index, source, filter, project, startKey, reverse } = request;
+  env.throughput?.admitRead(table, index, request.hash);
   const limit = request.limit ?? Number.POSITIVE_INFINITY;
   let { range } = request;
   if (startKey !== undefined) range = continued(range, positionOf(request, startKey), reverse);
@@ -75,7 +104,6 @@ export async function readPage(env: Environment, request: PageRequest): Promise<
   let isCut = false;
   while (!isCut) {
     const wanted = Math.min(limit - scanned, entriesPerRead);
-    const { pageBytes: maxBytes } = env.limits;
     const entries = await env.platform.store.list(range, { limit: wanted, maxBytes, reverse });
     const isLast = entries.length < wanted && entries.reduce((sum, { value }) => sum + value.length, 0) < maxBytes;
     const fetched = source.fetchesFromTable ? await fetchItems(env, table, entries) : undefined;
@@ -88,25 +116,24 @@ export async function readPage(env: Environment, request: PageRequest): Promise<
         fetchedUnits += readUnits(sizeOf(whole.value), request.isConsistent ? 'strong' : 'eventual');
       const shown = whole ?? entry;
       const item = filter === undefined && project === undefined ? undefined : new StoredItem(shown).item;
-      if (filter === undefined || filter(item!)) {
+      const isWanted =
+        filter === undefined ||
+        filter(request.filtersIndexView && whole !== undefined ? new StoredItem(entry).item : item!);
+      if (isWanted) {
         count++;
         if (!request.countOnly) {
           items.push(new RawJson(project === undefined ? jsonOf(shown.value) : itemToJson(project(item!))));
         }
       }
-      isCut = scanned >= limit || bytes >= env.limits.pageBytes;
+      isCut = scanned >= limit || bytes >= maxBytes;
       if (isCut) break;
     }
     if (isCut || isLast) break;
     range = continued(range, last!.key, reverse);
   }
-  return {
-    Items: request.countOnly ? undefined : items,
-    Count: count,
-    ScannedCount: scanned,
-    LastEvaluatedKey: isCut ? toWire(pickKey(new StoredItem(last!).item, source.startKeyNames)) : undefined,
-    ConsumedCapacity: capacityOfPage(request, bytes, fetchedUnits),
-  };
+  const units = readUnits(bytes, request.isConsistent ? 'strong' : 'eventual');
+  env.throughput?.chargeRead(table, index, request.hash, units + fetchedUnits);
+  return { items, count, scanned, bytes, fetchedUnits, last: isCut ? last : undefined };
 }
 
 /** Entries of small items read at a time: a page of a megabyte holds no more than some ten thousand. */
@@ -133,7 +160,7 @@ function fetchItems(
   return env.platform.store.getMany(entries.map((entry) => keyOfItem(table, new StoredItem(entry).item)));
 }
 
-function capacityOfPage(request: PageRequest, bytes: number, fetchedUnits: number): ConsumedCapacity | undefined {
+function capacityOfPage(request: PageRequest, { bytes, fetchedUnits }: PagePart): ConsumedCapacity | undefined {
   const { capacityWanted: wanted, table, index } = request;
   if (wanted === undefined || wanted === 'NONE') return undefined;
   const units = readUnits(bytes, request.isConsistent ? 'strong' : 'eventual');

@@ -114,6 +114,20 @@ describe('Query and Scan', () => {
     expect(second.LastEvaluatedKey).toBeUndefined();
   });
 
+  it('filters by what an index holds', async () => {
+    const filter = { FilterExpression: 'v = :v AND w = :v', ExpressionAttributeValues: { ':v': { S: 'x' } } };
+    const queried = query({
+      IndexName: 'byTime',
+      ...filter,
+      ExpressionAttributeValues: { ...filter.ExpressionAttributeValues, ':p': { S: 'p' } },
+    });
+    await expect(queried).rejects.toThrow(
+      'One or more parameter values were invalid: Secondary index byTime does not project one or more filter attributes: [v, w]',
+    );
+    const scanned = await client.send(new ScanCommand({ TableName: 'orders', IndexName: 'byTime', ...filter }));
+    expect(scanned).toMatchObject({ Count: 0, ScannedCount: 100 });
+  });
+
   it('fetches from the table what a local index lacks, and says what a global one lacks', async () => {
     const local = await query({
       IndexName: 'byTime',

@@ -1,8 +1,16 @@
-import { DescribeTableCommand, DynamoDBClient, ListTagsOfResourceCommand } from '@aws-sdk/client-dynamodb';
+import {
+  DescribeContinuousBackupsCommand,
+  DescribeContributorInsightsCommand,
+  DescribeTableCommand,
+  DynamoDBClient,
+  GetResourcePolicyCommand,
+  ListTagsOfResourceCommand,
+} from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestCloud, type TestCloud } from '../../../test/support/cloud.ts';
 import { serviceCaller } from '../../platform/context.ts';
 import type { ResourceContext } from '../../platform/resource-type.ts';
+import { globalTableType } from './resource-global-table.ts';
 import { tableType } from './resources.ts';
 
 describe('AWS::DynamoDB::Table', () => {
@@ -10,7 +18,8 @@ describe('AWS::DynamoDB::Table', () => {
   let client: DynamoDBClient;
 
   beforeAll(async () => {
-    cloud = await startTestCloud({ services: ['dynamodb'] });
+    // Relaxed: time to live changes more than once an hour here.
+    cloud = await startTestCloud({ services: ['dynamodb'], limits: 'relaxed' });
     client = new DynamoDBClient(cloud.clientConfig);
   });
   afterAll(async () => {
@@ -100,10 +109,107 @@ describe('AWS::DynamoDB::Table', () => {
     await tableType.delete(contextOf(), TableName, simple);
   });
 
+  it('honours every setting, one UpdateTable after the other', async () => {
+    const context = contextOf();
+    const statement = {
+      Effect: 'Allow',
+      Principal: { AWS: '000000000000' },
+      Action: 'dynamodb:GetItem',
+      Resource: '*',
+    };
+    const properties = {
+      ...simple,
+      StreamSpecification: { StreamViewType: 'NEW_IMAGE' },
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: 'true', RecoveryPeriodInDays: '7' },
+      TimeToLiveSpecification: { AttributeName: 'expires', Enabled: true },
+      ContributorInsightsSpecification: { Enabled: true },
+      ResourcePolicy: { PolicyDocument: { Version: '2012-10-17', Statement: [statement] } },
+      OnDemandThroughput: { MaxReadRequestUnits: '10', MaxWriteRequestUnits: 20 },
+      DeletionProtectionEnabled: 'true',
+      TableClass: 'STANDARD_INFREQUENT_ACCESS',
+    };
+    const made = await tableType.create(context, properties);
+    const first = await table();
+    expect(made.attributes).toEqual({ Arn: first.TableArn, StreamArn: first.LatestStreamArn });
+    expect(first).toMatchObject({
+      StreamSpecification: { StreamEnabled: true, StreamViewType: 'NEW_IMAGE' },
+      OnDemandThroughput: { MaxReadRequestUnits: 10, MaxWriteRequestUnits: 20 },
+      DeletionProtectionEnabled: true,
+      TableClassSummary: { TableClass: 'STANDARD_INFREQUENT_ACCESS' },
+    });
+    const recovery = async () =>
+      (await client.send(new DescribeContinuousBackupsCommand({ TableName }))).ContinuousBackupsDescription!
+        .PointInTimeRecoveryDescription!;
+    expect(await recovery()).toMatchObject({ PointInTimeRecoveryStatus: 'ENABLED', RecoveryPeriodInDays: 7 });
+    const insights = async () =>
+      (await client.send(new DescribeContributorInsightsCommand({ TableName }))).ContributorInsightsStatus;
+    expect(await insights()).toBe('ENABLED');
+    const policy = async () =>
+      (await client.send(new GetResourcePolicyCommand({ ResourceArn: first.TableArn }))).Policy!;
+    expect(JSON.parse(await policy())).toMatchObject({ Statement: [statement] });
+
+    const changed = {
+      ...simple,
+      StreamSpecification: { StreamViewType: 'KEYS_ONLY' },
+      TimeToLiveSpecification: { AttributeName: 'expires', Enabled: true },
+      OnDemandThroughput: { MaxReadRequestUnits: 30 },
+      SSESpecification: { SSEEnabled: true, KMSMasterKeyId: 'alias/mine' },
+      WarmThroughput: { ReadUnitsPerSecond: 15_000 },
+    };
+    const after = await tableType.update(context, TableName, changed, properties);
+    const second = await table();
+    expect(second).toMatchObject({
+      StreamSpecification: { StreamEnabled: true, StreamViewType: 'KEYS_ONLY' },
+      OnDemandThroughput: { MaxReadRequestUnits: 30 },
+      DeletionProtectionEnabled: false,
+      TableClassSummary: { TableClass: 'STANDARD' },
+      SSEDescription: { KMSMasterKeyArn: 'arn:aws:kms:us-east-1:000000000000:alias/mine' },
+      WarmThroughput: { ReadUnitsPerSecond: 15_000, WriteUnitsPerSecond: 4_000 },
+    });
+    expect(after.attributes['StreamArn']).toBe(second.LatestStreamArn);
+    expect(second.LatestStreamArn).not.toBe(first.LatestStreamArn);
+    expect(await recovery()).toMatchObject({ PointInTimeRecoveryStatus: 'DISABLED' });
+    expect(await insights()).toBe('DISABLED');
+    await expect(policy()).rejects.toMatchObject({ name: 'PolicyNotFoundException' });
+    await tableType.update(context, TableName, simple, changed);
+    expect((await table()).StreamSpecification).toBeUndefined();
+    await tableType.delete(context, TableName, simple);
+  });
+
   it('says what is not built', async () => {
-    const streamed = { ...simple, StreamSpecification: { StreamViewType: 'NEW_IMAGE' } };
-    await expect(tableType.create(contextOf(), streamed)).rejects.toThrow('StreamSpecification');
-    const recoverable = { ...simple, PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true } };
-    await expect(tableType.create(contextOf(), recoverable)).rejects.toThrow('PointInTimeRecoverySpecification');
+    const imported = { ...simple, ImportSourceSpecification: { InputFormat: 'CSV' } };
+    await expect(tableType.create(contextOf(), imported)).rejects.toThrow('ImportSourceSpecification');
+    await tableType.delete(contextOf(), TableName, simple);
+    const sent = {
+      ...simple,
+      KinesisStreamSpecification: { StreamArn: 'arn:aws:kinesis:us-east-1:000000000000:stream/s' },
+    };
+    await expect(tableType.create(contextOf(), sent)).rejects.toMatchObject({ status: 501 });
+    await tableType.delete(contextOf(), TableName, simple);
+  });
+
+  it('is what a global table with one replica is', async () => {
+    const context = contextOf();
+    const properties = {
+      ...simple,
+      StreamSpecification: { StreamViewType: 'NEW_AND_OLD_IMAGES' },
+      WriteOnDemandThroughputSettings: { MaxWriteRequestUnits: 7 },
+      Replicas: [
+        {
+          Region: 'us-east-1',
+          PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+          Tags: [{ Key: 'team', Value: 'blue' }],
+          ReadOnDemandThroughputSettings: { MaxReadRequestUnits: 9 },
+        },
+      ],
+    };
+    const made = await globalTableType.create(context, properties);
+    const now = await table();
+    expect(made.attributes).toEqual({ Arn: now.TableArn, StreamArn: now.LatestStreamArn, TableId: now.TableId });
+    expect(now.OnDemandThroughput).toEqual({ MaxReadRequestUnits: 9, MaxWriteRequestUnits: 7 });
+    const [replica] = properties.Replicas;
+    const two = { ...properties, Replicas: [replica, { Region: 'eu-west-1' }] };
+    await expect(globalTableType.update(context, TableName, two, properties)).rejects.toMatchObject({ status: 501 });
+    await globalTableType.delete(context, TableName, properties);
   });
 });

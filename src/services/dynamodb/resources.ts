@@ -1,6 +1,7 @@
 import type { Properties, ResourceContext, ResourceState, ResourceType } from '../../platform/resource-type.ts';
 import { AwsError } from '../../wire/errors.ts';
 import type { CreateTableInput, TableDescription, UpdateTableInput } from '../../wire/types/dynamodb.ts';
+import { applySettings, furtherProperties, same, type TableArns, typed } from './resource-settings.ts';
 
 const pollMs = 100;
 
@@ -9,9 +10,13 @@ const settings = [
   'BillingMode',
   'ProvisionedThroughput',
   'OnDemandThroughput',
+  'WarmThroughput',
   'TableClass',
   'DeletionProtectionEnabled',
 ];
+
+/** What can be changed only by itself: each with an UpdateTable of its own. */
+const alone = ['WarmThroughput', 'TableClass', 'DeletionProtectionEnabled'];
 
 /** https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-dynamodb-table.html */
 export const tableType: ResourceType = {
@@ -23,39 +28,39 @@ export const tableType: ResourceType = {
     'GlobalSecondaryIndexes',
     'LocalSecondaryIndexes',
     'SSESpecification',
-    'TimeToLiveSpecification',
-    'Tags',
-    // DynamoDB itself says what of these is not built.
     'StreamSpecification',
-    'PointInTimeRecoverySpecification',
+    'Tags',
+    ...furtherProperties,
     ...settings,
   ],
   required: ['KeySchema'],
-  createOnly: ['TableName', 'KeySchema', 'LocalSecondaryIndexes'],
+  createOnly: ['TableName', 'KeySchema', 'LocalSecondaryIndexes', 'ImportSourceSpecification'],
+  attributeNames: ['Arn', 'StreamArn'],
+  nameProperty: 'TableName',
 
   async create(context, properties) {
     const name =
       properties['TableName'] === undefined
         ? context.generatedName({ maxLength: 255 })
         : String(properties['TableName']);
-    refuseUnbuilt(properties);
     const found = await findTable(context, name);
     if (found === undefined) {
       const input = createInput(name, properties, context);
       await context.bus.call(context.caller, 'dynamodb', 'CreateTable', input);
     } else await checkIsOurs(context, found);
+    await context.initiated?.(name);
     await settled(context, name);
-    await setTimeToLive(context, name, properties, {});
+    await applySettings(context, name, await arnsOf(context, name), properties, {});
     return stateOf(context, name);
   },
 
   async update(context, physicalId, properties, oldProperties) {
-    refuseUnbuilt(properties);
     for (const input of updateInputs(physicalId, properties, oldProperties)) {
       await context.bus.call(context.caller, 'dynamodb', 'UpdateTable', input);
       await settled(context, physicalId);
     }
-    await setTimeToLive(context, physicalId, properties, oldProperties);
+    await setStream(context, physicalId, properties);
+    await applySettings(context, physicalId, await arnsOf(context, physicalId), properties, oldProperties);
     await setTags(context, physicalId, properties, oldProperties);
     return stateOf(context, physicalId);
   },
@@ -79,14 +84,16 @@ function createInput(name: string, properties: Properties, context: ResourceCont
     if (properties[key] !== undefined) given[key] = typed(properties[key], key);
   }
   for (const key of ['GlobalSecondaryIndexes', 'LocalSecondaryIndexes']) {
-    if (properties[key] !== undefined) given[key] = typed(properties[key], key);
+    if (properties[key] !== undefined) given[key] = withoutInsights(typed(properties[key], key));
   }
   const encryption = encryptionOf(properties);
+  const view = viewOf(properties);
   const tags = { ...tagsOf(properties), ...stackTags(context) };
   return {
     ...given,
     TableName: name,
     ...(encryption === undefined ? {} : { SSESpecification: encryption }),
+    ...(view === undefined ? {} : { StreamSpecification: { StreamEnabled: true, StreamViewType: view } }),
     Tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })),
   };
 }
@@ -95,27 +102,43 @@ function createInput(name: string, properties: Properties, context: ResourceCont
 function updateInputs(name: string, properties: Properties, old: Properties): readonly UpdateTableInput[] {
   const inputs: UpdateTableInput[] = [];
   const changed: Record<string, unknown> = {};
+  const byThemselves: UpdateTableInput[] = [];
   for (const key of settings) {
-    if (!same(properties[key], old[key])) changed[key] = typed(properties[key] ?? initialValues[key], key);
+    if (same(properties[key], old[key])) continue;
+    const value = typed(properties[key] ?? initialValues[key], key);
+    if (!alone.includes(key)) changed[key] = value;
+    // What is kept warm never cools down.
+    else if (value !== undefined) byThemselves.push({ TableName: name, [key]: value });
   }
   if (!same(encryptionOf(properties), encryptionOf(old))) {
-    changed['SSESpecification'] = encryptionOf(properties) ?? { Enabled: false };
+    byThemselves.push({ TableName: name, SSESpecification: encryptionOf(properties) ?? { Enabled: false } });
   }
   const before = indexesOf(old);
   const after = indexesOf(properties);
-  const updates = [...after].flatMap(([index, { ProvisionedThroughput, OnDemandThroughput }]) => {
+  const isOnDemand = properties['BillingMode'] === 'PAY_PER_REQUEST';
+  const updates = [...after].flatMap(([index, definition]) => {
     const was = before.get(index);
     if (was === undefined) return [];
-    const isSame =
-      same(ProvisionedThroughput, was['ProvisionedThroughput']) && same(OnDemandThroughput, was['OnDemandThroughput']);
-    return isSame ? [] : [{ Update: { IndexName: index, ProvisionedThroughput, OnDemandThroughput } }];
+    const given = ['ProvisionedThroughput', 'OnDemandThroughput', 'WarmThroughput'].filter(
+      (key) => definition[key] !== undefined && !same(definition[key], was[key]),
+    );
+    const kept = given.filter((key) => key !== 'ProvisionedThroughput' || !isOnDemand);
+    if (kept.length === 0) return [];
+    return [{ Update: { IndexName: index, ...Object.fromEntries(kept.map((key) => [key, definition[key]])) } }];
   });
   if (updates.length > 0) changed['GlobalSecondaryIndexUpdates'] = updates;
   if (changed['BillingMode'] === 'PROVISIONED' && changed['ProvisionedThroughput'] === undefined) {
     changed['ProvisionedThroughput'] = typed(properties['ProvisionedThroughput']);
   }
   if (changed['ProvisionedThroughput'] === undefined) delete changed['ProvisionedThroughput'];
-  if (Object.keys(changed).length > 0) inputs.push({ ...changed, TableName: name });
+  const { OnDemandThroughput: maximum, GlobalSecondaryIndexUpdates: indexUpdates, ...rest } = changed;
+  if (maximum !== undefined && isOnDemand) rest['OnDemandThroughput'] = maximum;
+  // A maximum goes with the billing mode alone.
+  const isSplit = rest['OnDemandThroughput'] !== undefined && indexUpdates !== undefined;
+  const first = indexUpdates === undefined || isSplit ? rest : { ...rest, GlobalSecondaryIndexUpdates: indexUpdates };
+  if (Object.keys(first).length > 0) inputs.push({ ...first, TableName: name });
+  if (isSplit) inputs.push({ GlobalSecondaryIndexUpdates: indexUpdates, TableName: name } as UpdateTableInput);
+  inputs.push(...byThemselves);
   for (const index of before.keys()) {
     if (after.has(index) && same(shapeOf(after.get(index)!), shapeOf(before.get(index)!))) continue;
     inputs.push({ TableName: name, GlobalSecondaryIndexUpdates: [{ Delete: { IndexName: index } }] });
@@ -124,7 +147,7 @@ function updateInputs(name: string, properties: Properties, old: Properties): re
     const was = before.get(index);
     if (was !== undefined && same(shapeOf(definition), shapeOf(was))) continue;
     const AttributeDefinitions = typed(properties['AttributeDefinitions']);
-    const create = { ...definition, IndexName: index };
+    const create = withoutInsights({ ...definition, IndexName: index });
     inputs.push({
       TableName: name,
       AttributeDefinitions,
@@ -152,29 +175,33 @@ function shapeOf({ KeySchema, Projection }: Record<string, unknown>): unknown {
   return { KeySchema, Projection };
 }
 
-async function setTimeToLive(
-  context: ResourceContext,
-  name: string,
-  properties: Properties,
-  old: Properties,
-): Promise<void> {
-  const { bus, caller } = context;
-  const wanted = ttlOf(properties);
-  const { TimeToLiveDescription: now } = await bus.call(caller, 'dynamodb', 'DescribeTimeToLive', { TableName: name });
-  const current = now?.TimeToLiveStatus === 'DISABLED' ? undefined : now?.AttributeName;
-  if (current === wanted || (wanted === undefined && ttlOf(old) === undefined)) return;
-  const update = (AttributeName: string, Enabled: boolean) =>
-    bus.call(caller, 'dynamodb', 'UpdateTimeToLive', {
-      TableName: name,
-      TimeToLiveSpecification: { AttributeName, Enabled },
-    });
-  if (current !== undefined) await update(current, false);
-  if (wanted !== undefined) await update(wanted, true);
+/** A stream that is to show something else is closed, and another one opened. */
+async function setStream(context: ResourceContext, name: string, properties: Properties): Promise<void> {
+  const wanted = viewOf(properties);
+  const { StreamSpecification: now } = await describe(context, name);
+  if (now?.StreamViewType === wanted) return;
+  const update = async (StreamSpecification: UpdateTableInput['StreamSpecification']) => {
+    const input = { TableName: name, StreamSpecification };
+    await context.bus.call(context.caller, 'dynamodb', 'UpdateTable', input);
+    await settled(context, name);
+  };
+  if (now !== undefined) await update({ StreamEnabled: false });
+  if (wanted !== undefined) await update({ StreamEnabled: true, StreamViewType: wanted });
 }
 
-function ttlOf(properties: Properties): string | undefined {
-  const { Enabled, AttributeName } = (properties['TimeToLiveSpecification'] ?? {}) as Record<string, unknown>;
-  return String(Enabled) === 'true' ? String(AttributeName) : undefined;
+function viewOf(properties: Properties): StreamViewType | undefined {
+  const given = properties['StreamSpecification'] as Properties | undefined;
+  return given?.['StreamViewType'] as StreamViewType | undefined;
+}
+
+type StreamViewType = NonNullable<NonNullable<CreateTableInput['StreamSpecification']>['StreamViewType']>;
+
+/** Contributor Insights stand beside their index in a template, and have an operation of their own. */
+function withoutInsights<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(withoutInsights) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  const { ContributorInsightsSpecification: _, ...others } = value as Record<string, unknown>;
+  return others as T;
 }
 
 async function setTags(context: ResourceContext, name: string, properties: Properties, old: Properties): Promise<void> {
@@ -235,8 +262,13 @@ async function settled(context: ResourceContext, name: string): Promise<void> {
 }
 
 async function stateOf(context: ResourceContext, name: string): Promise<ResourceState> {
-  const { TableArn } = await describe(context, name);
-  return { physicalId: name, attributes: { Arn: TableArn } };
+  const { table, stream } = await arnsOf(context, name);
+  return { physicalId: name, attributes: { Arn: table, ...(stream === undefined ? {} : { StreamArn: stream }) } };
+}
+
+async function arnsOf(context: ResourceContext, name: string): Promise<TableArns> {
+  const { TableArn, LatestStreamArn, StreamSpecification } = await describe(context, name);
+  return { table: TableArn!, stream: StreamSpecification === undefined ? undefined : LatestStreamArn };
 }
 
 async function describe(context: ResourceContext, name: string): Promise<TableDescription> {
@@ -257,41 +289,13 @@ async function unlessGone<T>(call: Promise<T>): Promise<T | undefined> {
   }
 }
 
-function refuseUnbuilt(properties: Properties): void {
-  const { PointInTimeRecoveryEnabled } = (properties['PointInTimeRecoverySpecification'] ?? {}) as Properties;
-  if (String(PointInTimeRecoveryEnabled ?? false) === 'true') throw unbuilt('PointInTimeRecoverySpecification');
-  if (properties['StreamSpecification'] !== undefined) throw unbuilt('StreamSpecification');
-}
-
-function unbuilt(property: string): AwsError {
-  const message = `${property} of AWS::DynamoDB::Table is not built in Unkai. See src/services/dynamodb/README.md.`;
-  return new AwsError('NotImplemented', message, { status: 501, fault: 'Receiver' });
-}
-
 function encryptionOf(properties: Properties): CreateTableInput['SSESpecification'] {
   const given = properties['SSESpecification'] as Properties | undefined;
   if (given === undefined) return undefined;
   const { SSEEnabled, SSEType, KMSMasterKeyId } = given;
   return {
     Enabled: String(SSEEnabled) === 'true',
-    ...(SSEType === undefined ? {} : { SSEType: SSEType as 'KMS' }),
+    ...(SSEType === undefined && KMSMasterKeyId === undefined ? {} : { SSEType: (SSEType ?? 'KMS') as 'KMS' }),
     ...(KMSMasterKeyId === undefined ? {} : { KMSMasterKeyId: String(KMSMasterKeyId) }),
   };
-}
-
-const numbers = new Set(['ReadCapacityUnits', 'WriteCapacityUnits', 'MaxReadRequestUnits', 'MaxWriteRequestUnits']);
-
-/** Templates may write numbers and booleans as text. */
-function typed<T>(value: T, name?: string): T {
-  if (Array.isArray(value)) return value.map((each) => typed(each)) as T;
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, typed(each, key)])) as T;
-  }
-  if (typeof value !== 'string') return value;
-  if (name !== undefined && numbers.has(name)) return Number(value) as T;
-  return (name === 'DeletionProtectionEnabled' ? value === 'true' : value) as T;
-}
-
-function same(one: unknown, other: unknown): boolean {
-  return JSON.stringify(typed(one)) === JSON.stringify(typed(other));
 }

@@ -9,9 +9,11 @@ import {
   nextKey,
   prefixRange,
 } from '../../kernel/store/keys.ts';
+import type { StreamView } from './rules/change-record.ts';
 import type { KeyRange as KeyCondition } from './rules/key-condition.ts';
 import type { KeySchemaElement } from './rules/keys.ts';
 import { decompose } from './rules/number.ts';
+import type { WarmUnits } from './rules/provisioning.ts';
 import type { AttributeValue } from './rules/values.ts';
 
 /**
@@ -29,6 +31,8 @@ import type { AttributeValue } from './rules/values.ts';
  * | dynamodb c table hash                           | counter: bytes of an item collection (tables with local indexes) |
  * | dynamodb k account region token                 | TokenRecord: a transaction done lately |
  * | dynamodb kx expiry account region token         | empty: when that may be forgotten |
+ *
+ * Streams stand in state-streams.ts, backups and the history of items in state-backups.ts.
  */
 export interface TableRecord {
   /** In keys. */
@@ -47,13 +51,60 @@ export interface TableRecord {
   readonly lastIndexId: number;
   readonly billingMode: 'PROVISIONED' | 'PAY_PER_REQUEST';
   readonly onDemandSinceMs?: number;
+  /** When it became so, in the last day before the latest change. */
+  readonly switchesToOnDemand?: readonly number[];
   readonly throughput: Throughput;
   readonly onDemandThroughput?: OnDemandThroughput;
+  /** What it was asked to be ready for, over what its mode gives. */
+  readonly warm?: WarmUnits;
   readonly tableClass?: { readonly name: TableClass; readonly updatedAtMs?: number };
   readonly encryption?: { readonly kmsKey: string };
   readonly deletionProtection: boolean;
   readonly tags: Readonly<Record<string, string>>;
   readonly ttl?: TtlRecord;
+  readonly ttlChangedAtMs?: number;
+  readonly stream?: OpenStream;
+  /** Of the latest stream, whether or not it is still open. */
+  readonly lastStreamLabel?: string;
+  /** Since when what items were is kept, while point-in-time recovery or a backup under way needs it. */
+  readonly history?: { readonly sinceMs: number };
+  /** Point-in-time recovery is on. */
+  readonly recovery?: { readonly sinceMs: number; readonly days: number };
+  /** The ids of backups being made. */
+  readonly backupsUnderWay?: readonly string[];
+  readonly restore?: RestoreRecord;
+  readonly policy?: PolicyRecord;
+  /** Contributor Insights by index, '' the table itself. */
+  readonly insights?: Readonly<Record<string, InsightsRecord>>;
+}
+
+/** A resource policy. */
+export interface PolicyRecord {
+  readonly document: string;
+  readonly revisionId: string;
+}
+
+export interface InsightsRecord {
+  readonly isEnabled: boolean;
+  readonly mode: 'ACCESSED_AND_THROTTLED_KEYS' | 'THROTTLED_KEYS';
+  readonly changedAtMs: number;
+}
+
+/** Where a table's items came from. */
+export interface RestoreRecord {
+  readonly backupArn?: string;
+  readonly tableArn: string;
+  readonly restoredAtMs: number;
+  readonly isUnderWay: boolean;
+}
+
+/** Where changes are written to. */
+export interface OpenStream {
+  readonly label: string;
+  readonly viewType: StreamView;
+  /** The log of each open shard is named by this and its number. */
+  readonly slot: number;
+  readonly shards: number;
 }
 
 export interface KeySchema extends KeySchemaElement {
@@ -90,6 +141,7 @@ export interface IndexRecord {
   };
   readonly throughput: Throughput;
   readonly onDemandThroughput?: OnDemandThroughput;
+  readonly warm?: WarmUnits;
 }
 
 export interface TtlRecord {

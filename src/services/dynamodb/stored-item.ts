@@ -50,6 +50,11 @@ export class StoredItem {
     this.#value = value;
   }
 
+  /** As it is stored. */
+  get value(): Buffer {
+    return this.#value;
+  }
+
   get sizeBytes(): number {
     return sizeOf(this.#value);
   }

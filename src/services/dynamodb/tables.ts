@@ -1,7 +1,9 @@
 import type { Clock } from '../../kernel/clock/contract.ts';
 import type { Check, Entry, Key, Store, Version } from '../../kernel/store/contract.ts';
 import { counterValue } from '../../kernel/store/contract.ts';
+import { prefixRange } from '../../kernel/store/keys.ts';
 import { formatArn, parseArn } from '../../platform/arn.ts';
+import type { StreamView } from './rules/change-record.ts';
 import { type KeyAttribute, keyAttributes, projectedNames, type TableSchema } from './rules/keys.ts';
 import { resourceNotFound, tableNotFound } from './rules/tables.ts';
 import {
@@ -16,7 +18,10 @@ import {
   type TableRecord,
   tableItself,
   tableKey,
+  tablesOf,
 } from './state.ts';
+import { historyLog } from './state-backups.ts';
+import { streamLog } from './state-streams.ts';
 
 /** One version of a table, with everything that operations need of it worked out. */
 export interface Table {
@@ -38,6 +43,14 @@ export interface Table {
   readonly isBackfilling: boolean;
   readonly counters: Counters;
   readonly ttl: { readonly attributeName: string; readonly prefix: Key } | undefined;
+  /** What is kept of changes beside the items; undefined: nothing. */
+  readonly capture: Capture | undefined;
+}
+
+export interface Capture {
+  readonly stream: { readonly viewType: StreamView; readonly logs: readonly Key[] } | undefined;
+  /** The log of what items were. */
+  readonly history: Key | undefined;
 }
 
 export interface TableIndex {
@@ -145,6 +158,11 @@ export class Tables {
     return table;
   }
 
+  /** All tables of an account and region, by name. */
+  async list({ account, region }: Place): Promise<readonly Table[]> {
+    return (await this.#store.list(prefixRange(tablesOf(account, region)))).map(tableOf);
+  }
+
   /** To be called after every commit that changed the table, and after one that lost against such a change. */
   forget({ record }: Table): void {
     this.#changes++;
@@ -204,6 +222,18 @@ export function tableOf(entry: Entry): Table {
       attributeName: record.ttl.attributeName,
       prefix: expiriesOf(record.id, record.ttl.indexId),
     },
+    capture: captureOf(record),
+  };
+}
+
+function captureOf({ id, stream, history }: TableRecord): Capture | undefined {
+  if (stream === undefined && history === undefined) return undefined;
+  const logs = Array.from({ length: stream?.shards ?? 0 }, (_, shard) =>
+    streamLog(id, stream!.label, stream!.slot, shard),
+  );
+  return {
+    stream: stream && { viewType: stream.viewType, logs },
+    history: history && historyLog(id, history.sinceMs),
   };
 }
 

@@ -2,18 +2,27 @@ import { type Job, scheduleJob } from '../../kernel/agenda/agenda.ts';
 import type { Commit, DueWrite, KeyRange } from '../../kernel/store/contract.ts';
 import { nextKey, prefixRange } from '../../kernel/store/keys.ts';
 import { entryOf, expiryOf, keyOfItem, missingEntries, Writes } from './changes.ts';
+import { copy, copyJob, copyKind } from './copies.ts';
 import type { Environment } from './environment.ts';
+import { exportKind, runExport } from './exports.ts';
+import { historyKind, tendHistory } from './history-life.ts';
 import { delays } from './limits.ts';
+import { tableKind } from './new-table.ts';
+import { backupIdOf } from './rules/restore.ts';
 import { settledRecord } from './rules/table-update.ts';
 import { encodeRecord, expiriesUntil, expiryKey, rangesOfIndex, rangesOfTable, type TableRecord } from './state.ts';
+import { type BackupRecord, backupKey, copiesOf, encodeBackup, itemsOfBackup } from './state-backups.ts';
 import { StoredItem } from './stored-item.ts';
+import { streamKind, tendStream } from './stream-life.ts';
 import type { Table } from './tables.ts';
 
 /** What DynamoDB does by itself. Job payloads are JSON. */
-const tableKind = 'dynamodb.table';
 const fillKind = 'dynamodb.fill';
 const removeKind = 'dynamodb.remove';
 const expireKind = 'dynamodb.expire';
+
+/** While what is to be removed is still being copied. */
+const copiedAgainMs = 1_000;
 
 /** Items that one commit enters into an index or removes. */
 const chunk = 100;
@@ -29,11 +38,11 @@ interface IndexPayload extends TablePayload {
   readonly indexId: number;
 }
 
-interface RemovePayload {
-  readonly id: number;
-  /** Undefined: everything of the table. */
-  readonly indexId?: number;
-}
+type RemovePayload =
+  /** Without an index: everything of the table. */
+  | { readonly id: number; readonly indexId?: number }
+  /** With the place of its record, if that is to go as well. */
+  | { readonly backup: string; readonly record?: { readonly account: string; readonly region: string } };
 
 /** Ends what a table is in the middle of: being created, updated or deleted. */
 export function tableJob(record: TableRecord, dueAtMs: number): DueWrite {
@@ -55,6 +64,19 @@ function removeTableJob(id: number, dueAtMs: number): DueWrite {
   return scheduleJob(removeKind, String(id), dueAtMs, json({ id } satisfies RemovePayload));
 }
 
+/** Clears away a backup's items. */
+export function removeBackupJob(id: string, dueAtMs: number): DueWrite {
+  return scheduleJob(removeKind, `backup ${id}`, dueAtMs, json({ backup: id } satisfies RemovePayload));
+}
+
+/** Clears away a system backup when its time is over. */
+function expireBackupJob(backup: BackupRecord): DueWrite {
+  const { id, table, expiresAtMs } = backup;
+  const { account, region } = table;
+  const payload: RemovePayload = { backup: id, record: { account, region } };
+  return scheduleJob(removeKind, `backup ${id}`, expiresAtMs!, json(payload));
+}
+
 function expireJob(record: TableRecord, dueAtMs: number): DueWrite {
   return scheduleJob(expireKind, String(record.id), dueAtMs, json(payloadOf(record)));
 }
@@ -70,6 +92,10 @@ export function startWork(env: Environment): void {
   agenda.handle(fillKind, handler(fill));
   agenda.handle(removeKind, handler(remove));
   agenda.handle(expireKind, handler(expire));
+  agenda.handle(streamKind, handler(tendStream));
+  agenda.handle(historyKind, handler(tendHistory));
+  agenda.handle(copyKind, handler(copy));
+  agenda.handle(exportKind, handler(runExport));
 }
 
 async function settleTable(env: Environment, job: Job): Promise<void> {
@@ -85,7 +111,7 @@ async function settleTable(env: Environment, job: Job): Promise<void> {
       checks: [table.check],
       settle: [job.done()],
       ...(isGone
-        ? { delete: [table.key], schedule: [removeTableJob(record.id, nowMs)] }
+        ? removed(env, table, nowMs)
         : {
             set: [{ key: table.key, value: encodeRecord(settledRecord(record)) }],
             schedule: leaving.map(({ id }) => removeIndexJob(record.id, id, nowMs)),
@@ -94,6 +120,32 @@ async function settleTable(env: Environment, job: Job): Promise<void> {
     if (done) return;
   }
 }
+
+/** What a table leaves behind: where point-in-time recovery was on, a backup for as long as AWS keeps it. */
+function removed(env: Environment, { key, record }: Table, nowMs: number): Pick<Commit, 'set' | 'delete' | 'schedule'> {
+  const { id, name, account, region, recovery } = record;
+  const gone = { delete: [key], schedule: [removeTableJob(id, nowMs)] };
+  if (recovery === undefined) return gone;
+  const backup: BackupRecord = {
+    id: backupIdOf(nowMs, env.platform.random.hex(8)),
+    name: `${name}$DeletedTableBackup`,
+    type: 'SYSTEM',
+    status: 'CREATING',
+    createdAtMs: nowMs,
+    expiresAtMs: nowMs + env.limits.recoveryDays * dayMs,
+    count: 0,
+    bytes: 0,
+    table: { ...record, status: 'ACTIVE' },
+  };
+  const job = copyJob(record, { table: name, id, atMs: nowMs }, { backup: backup.id }, nowMs);
+  return {
+    delete: gone.delete,
+    set: [...job.set, { key: backupKey(account, region, backup.id), value: encodeBackup(backup) }],
+    schedule: [...gone.schedule, ...job.schedule, expireBackupJob(backup)],
+  };
+}
+
+const dayMs = 86_400_000;
 
 /** Writes go on meanwhile and see to their own entries; this one leaves alone what is there. */
 async function fill(env: Environment, job: Job): Promise<void> {
@@ -180,9 +232,21 @@ function filledRecord(record: TableRecord, indexId: number): TableRecord {
 }
 
 async function remove(env: Environment, job: Job): Promise<void> {
-  const { id, indexId } = payloadIn<RemovePayload>(job);
-  const ranges = indexId === undefined ? rangesOfTable(id) : rangesOfIndex(id, indexId);
-  for (const range of ranges) await removeRange(env, job, range);
+  const { store, clock } = env.platform;
+  const payload = payloadIn<RemovePayload>(job);
+  if ('backup' in payload) {
+    const { backup, record } = payload;
+    if (record !== undefined) await store.commit({ delete: [backupKey(record.account, record.region, backup)] });
+    await removeRange(env, job, prefixRange(itemsOfBackup(backup)));
+  } else {
+    const { id, indexId } = payload;
+    if (indexId === undefined && (await store.count(copiesOf(id))) > 0) {
+      await store.commit({ settle: [job.again(clock.now() + copiedAgainMs)] });
+      return;
+    }
+    const ranges = indexId === undefined ? rangesOfTable(id) : rangesOfIndex(id, indexId);
+    for (const range of ranges) await removeRange(env, job, range);
+  }
   if (!job.signal.aborted) await finish(env, job);
 }
 
@@ -224,9 +288,9 @@ async function expireItem(env: Environment, table: Table, expiry: Buffer, key: B
     await store.commit({ checks: [{ key, version: old?.version ?? null }], delete: [expiry] });
     return;
   }
-  const writes = new Writes(env.shards.next());
+  const writes = new Writes(env);
   const missing = await missingEntries(store, table, keyOfItem(table, old.item), old);
-  writes.change(table, key, old, undefined, missing);
+  writes.change(table, key, old, undefined, missing, true);
   await commitFor(env, table, writes.toCommit());
 }
 

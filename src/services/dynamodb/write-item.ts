@@ -1,7 +1,11 @@
 import type { Key } from '../../kernel/store/contract.ts';
 import type { Change } from './changes.ts';
-import { missingEntries, Writes } from './changes.ts';
+import { missingEntries, unitsOf, Writes } from './changes.ts';
+import { checkCollections } from './collections.ts';
 import { commitOn, type Environment, type Place, tooContended } from './environment.ts';
+import { writeUnits } from './rules/capacity.ts';
+import { RuleError, transactionConflict } from './rules/errors.ts';
+import type { Item } from './rules/values.ts';
 import { type NewItem, StoredItem } from './stored-item.ts';
 import type { Table } from './tables.ts';
 
@@ -42,6 +46,7 @@ export async function writeItem<T>(
     const table = found instanceof Promise ? await found : found;
     const key = write.keyIn(table);
     const lock = key.toString('latin1');
+    if (env.transactions.holds(lock)) throw transactionConflict();
     const turn = env.locks.acquire(lock);
     if (turn !== undefined) await turn;
     try {
@@ -63,13 +68,39 @@ async function attempt<T>(
   const { store } = env.platform;
   const entry = await store.get(key);
   const old = entry && new StoredItem(entry);
-  const { next, result } = write.decide(old, table);
+  const { next, result } = decided(env, table, old, write);
+  const touched = next?.item ?? old?.item;
+  env.throughput?.admitWrite(table, touched ?? nothing);
   if (old === undefined && next === undefined) {
-    return { change: { table, beforeBytes: undefined, afterBytes: undefined, indexes: [] }, key, old, result };
+    const change = { table, beforeBytes: undefined, afterBytes: undefined, indexes: [] };
+    env.throughput?.chargeWrite(change, nothing, unitsOf(change));
+    return { change, key, old, result };
   }
   const missing = table.isBackfilling ? await missingEntries(store, table, key, old) : undefined;
-  const writes = new Writes(env.shards.next());
+  const writes = new Writes(env);
   const change = writes.change(table, key, old, next, missing);
+  env.throughput?.admitIndexes(change, touched);
+  if (table.hasLocalIndexes) await checkCollections(env, writes);
   const committed = await commitOn(env, writes.tables, writes.toCommit());
-  return committed.ok ? { change, key, old, result } : undefined;
+  if (!committed.ok) return undefined;
+  env.throughput?.chargeWrite(change, touched ?? nothing, unitsOf(change));
+  return { change, key, old, result };
 }
+
+/** A write that fails its condition consumes what writing the item would have. */
+function decided<T>(env: Environment, table: Table, old: StoredItem | undefined, write: ItemWrite<T>): Decision<T> {
+  const { throughput } = env;
+  if (throughput === undefined) return write.decide(old, table);
+  try {
+    return write.decide(old, table);
+  } catch (error) {
+    if (error instanceof RuleError && error.code === 'ConditionalCheckFailedException') {
+      const item = old?.item ?? nothing;
+      throughput.admitWrite(table, item);
+      throughput.chargeFailed(table, item, writeUnits(old?.sizeBytes, undefined));
+    }
+    throw error;
+  }
+}
+
+const nothing: Item = {};

@@ -3,6 +3,7 @@
 import type { ApiGatewayV2Operations } from './apigatewayv2.ts';
 import type { CloudFormationOperations } from './cloudformation.ts';
 import type { DynamoDbOperations } from './dynamodb.ts';
+import type { DynamoDbStreamsOperations } from './dynamodbstreams.ts';
 import type { IamOperations } from './iam.ts';
 import type { LambdaOperations } from './lambda.ts';
 import type { LogsOperations } from './logs.ts';
@@ -13,6 +14,7 @@ export interface Services {
   readonly apigatewayv2: ApiGatewayV2Operations;
   readonly cloudformation: CloudFormationOperations;
   readonly dynamodb: DynamoDbOperations;
+  readonly dynamodbstreams: DynamoDbStreamsOperations;
   readonly iam: IamOperations;
   readonly lambda: LambdaOperations;
   readonly logs: LogsOperations;

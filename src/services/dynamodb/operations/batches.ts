@@ -1,15 +1,18 @@
 import type { Key } from '../../../kernel/store/contract.ts';
 import type { Handlers } from '../../../platform/service.ts';
 import { RawJson } from '../../../wire/raw-json.ts';
-import type { BatchGetItemInput, ConsumedCapacity, ItemCollectionMetrics } from '../../../wire/types/dynamodb.ts';
-import { capacitiesOf, collectionMetrics } from '../answers.ts';
-import { type Change, keyOfItem, missingEntries, Writes } from '../changes.ts';
+import type { BatchGetItemInput, BatchWriteItemInput, ConsumedCapacity } from '../../../wire/types/dynamodb.ts';
+import { capacitiesOf, collectionMetricsOf } from '../answers.ts';
+import { type Change, keyOfItem, missingEntries, unitsOf, Writes } from '../changes.ts';
+import { checkCollections } from '../collections.ts';
 import { commitOn, type Environment, type Place, untilCommitted } from '../environment.ts';
 import { type BatchWrite, checkNoDuplicates, validateBatchGet, validateBatchWrite } from '../rules/batches.ts';
 import { consumedCapacity, readUnits } from '../rules/capacity.ts';
 import { itemToJson } from '../rules/item-json.ts';
-import type { AttributeMap } from '../rules/values.ts';
-import { checkDeleteItem, checkGetItem, checkPutItem, type PreparedGet } from '../rules/writes.ts';
+import { checkBatchItemKeys } from '../rules/keys.ts';
+import { isThrottled } from '../rules/throttling.ts';
+import { type AttributeMap, attributeOf } from '../rules/values.ts';
+import { checkDeleteItem, checkGetItem, type PreparedGet } from '../rules/writes.ts';
 import { jsonOf, type NewItem, newItem, StoredItem, sizeOf } from '../stored-item.ts';
 import type { Table } from '../tables.ts';
 
@@ -35,11 +38,15 @@ export function batchOperations(env: Environment): Handlers<'dynamodb'> {
 
     async BatchWriteItem(context, input) {
       const prepared = validateBatchWrite(env.limits, input.RequestItems);
-      const writes = await untilCommitted(() => writeAll(env, context, prepared));
+      const { writes, unprocessed } = await untilCommitted(() => writeAll(env, context, prepared, input.RequestItems));
       const changes = writes.map(({ change }) => change);
       return {
-        UnprocessedItems: {},
-        ItemCollectionMetrics: await metricsOf(env, writes, input.ReturnItemCollectionMetrics),
+        UnprocessedItems: unprocessed,
+        ItemCollectionMetrics: await collectionMetricsOf(
+          env,
+          writes.map(({ change: { table }, name, item: key }) => ({ name, table, key })),
+          input.ReturnItemCollectionMetrics,
+        ),
         ConsumedCapacity: capacitiesOf(changes, input.ReturnConsumedCapacity),
       };
     },
@@ -63,6 +70,10 @@ class BatchGetAnswer {
   readonly #unprocessed: Record<string, BatchGetItemInput['RequestItems'][string]> = {};
   readonly #consumed: ConsumedCapacity[] = [];
   #bytes = 0;
+  /** The answer takes no more items. */
+  #isFull = false;
+  #processed = 0;
+  #refusal: unknown;
 
   constructor(env: Environment, input: BatchGetItemInput) {
     this.#env = env;
@@ -73,30 +84,48 @@ class BatchGetAnswer {
     const entries = await this.#env.platform.store.getMany(keys);
     const request = this.#input.RequestItems[name]!;
     const items: RawJson[] = [];
+    const left: object[] = [];
     let units = 0;
-    let done = 0;
     for (const [position, entry] of entries.entries()) {
       const sizeBytes = entry === undefined ? 0 : sizeOf(entry.value);
-      if (this.#bytes + sizeBytes > this.#env.limits.batchGetBytes) break;
+      if (this.#bytes + sizeBytes > this.#env.limits.batchGetBytes) this.#isFull = true;
+      const { key, project } = gets[position]!;
+      if (this.#isFull || !this.#isLetIn(table, key)) {
+        left.push(request.Keys[position]!);
+        continue;
+      }
       this.#bytes += sizeBytes;
-      done++;
-      units += readUnits(sizeBytes, request.ConsistentRead ? 'strong' : 'eventual');
+      this.#processed++;
+      const ofItem = readUnits(sizeBytes, request.ConsistentRead ? 'strong' : 'eventual');
+      this.#env.throughput?.chargeRead(table, undefined, attributeOf(key, table.hash.name), ofItem);
+      units += ofItem;
       if (entry === undefined) continue;
-      const { project } = gets[position]!;
       items.push(
         new RawJson(project === undefined ? jsonOf(entry.value) : itemToJson(project(new StoredItem(entry).item))),
       );
     }
     this.#responses[name] = items;
-    if (done < keys.length) {
-      this.#bytes = this.#env.limits.batchGetBytes;
-      this.#unprocessed[name] = { ...request, Keys: request.Keys.slice(done) };
+    if (left.length > 0) {
+      this.#unprocessed[name] = { ...request, Keys: left as typeof request.Keys };
     }
     const consumed = consumedCapacity(this.#input.ReturnConsumedCapacity, table.record.name, units);
     if (consumed !== undefined) this.#consumed.push(consumed);
   }
 
+  #isLetIn(table: Table, key: AttributeMap): boolean {
+    try {
+      this.#env.throughput?.admitRead(table, undefined, attributeOf(key, table.hash.name));
+      return true;
+    } catch (error) {
+      if (!isThrottled(error)) throw error;
+      this.#refusal = error;
+      return false;
+    }
+  }
+
+  /** Throws if not one item could be read for want of throughput. */
   output() {
+    if (this.#processed === 0 && this.#refusal !== undefined) throw this.#refusal;
     const isAsked = this.#input.ReturnConsumedCapacity !== undefined && this.#input.ReturnConsumedCapacity !== 'NONE';
     return {
       Responses: this.#responses,
@@ -112,29 +141,40 @@ interface BatchChange {
   readonly item: AttributeMap;
 }
 
-/** One commit for the whole batch: AWS promises less. Undefined: it lost against another. */
+type WriteRequests = BatchWriteItemInput['RequestItems'];
+
+interface BatchWritten {
+  readonly writes: readonly BatchChange[];
+  /** What was throttled. */
+  readonly unprocessed: WriteRequests;
+}
+
+/** One commit for all of the batch that is let in: AWS promises less. Undefined: it lost against another. */
 async function writeAll(
   env: Environment,
   place: Place,
   prepared: ReadonlyMap<string, readonly BatchWrite[]>,
-): Promise<readonly BatchChange[] | undefined> {
+  requests: WriteRequests,
+): Promise<BatchWritten | undefined> {
   const { store } = env.platform;
-  const planned: { table: Table; name: string; key: Key; item: AttributeMap; next: NewItem | undefined }[] = [];
+  const all: PlannedWrite[] = [];
   for (const [name, writes] of prepared) {
     const table = await env.tables.active(place, name);
-    for (const write of writes) {
+    for (const [position, write] of writes.entries()) {
       const item = 'put' in write ? write.put : write.remove;
-      if ('put' in write) checkPutItem({ item, condition: undefined }, table.schema);
+      if ('put' in write) checkBatchItemKeys(item, table.schema);
       else checkDeleteItem({ key: item, condition: undefined }, table.schema);
       const next = 'put' in write ? newItem(item) : undefined;
-      planned.push({ table, name, key: keyOfItem(table, item), item, next });
+      const request = requests[name]![position]!;
+      all.push({ table, name, key: keyOfItem(table, item), item, next, request });
     }
   }
+  checkNoDuplicates(all.map(({ key }) => nameOfKey(key)));
+  const { planned, unprocessed } = letIn(env, all);
   const locks = planned.map(({ key }) => nameOfKey(key));
-  checkNoDuplicates(locks);
   return env.locks.holding(locks, async () => {
     const entries = await store.getMany(planned.map(({ key }) => key));
-    const writes = new Writes(env.shards.next());
+    const writes = new Writes(env);
     const changes: BatchChange[] = [];
     for (const [position, { table, name, key, item, next }] of planned.entries()) {
       const entry = entries[position];
@@ -142,21 +182,44 @@ async function writeAll(
       const missing = table.isBackfilling ? await missingEntries(store, table, key, old) : undefined;
       changes.push({ change: writes.change(table, key, old, next, missing), name, item });
     }
+    await checkCollections(env, writes);
     const result = await commitOn(env, writes.tables, writes.toCommit());
-    return result.ok ? changes : undefined;
+    if (!result.ok) return undefined;
+    for (const { change, item } of changes) env.throughput?.chargeWrite(change, item, unitsOf(change));
+    return { writes: changes, unprocessed };
   });
 }
 
-async function metricsOf(
+interface PlannedWrite {
+  readonly table: Table;
+  readonly name: string;
+  readonly key: Key;
+  readonly item: AttributeMap;
+  readonly next: NewItem | undefined;
+  /** As it came. */
+  readonly request: WriteRequests[string][number];
+}
+
+/** What throughput is left for; if for nothing, the request fails as a single write would. */
+function letIn(
   env: Environment,
-  writes: readonly BatchChange[],
-  wanted: string | undefined,
-): Promise<Readonly<Record<string, readonly ItemCollectionMetrics[]>> | undefined> {
-  if (wanted !== 'SIZE') return undefined;
-  const metrics: Record<string, ItemCollectionMetrics[]> = {};
-  for (const { change, name, item } of writes) {
-    const found = await collectionMetrics(env, change.table, item, wanted);
-    if (found !== undefined) (metrics[name] ??= []).push(found);
+  all: readonly PlannedWrite[],
+): { readonly planned: readonly PlannedWrite[]; readonly unprocessed: WriteRequests } {
+  const { throughput } = env;
+  if (throughput === undefined) return { planned: all, unprocessed: {} };
+  const planned: PlannedWrite[] = [];
+  const unprocessed: Record<string, WriteRequests[string][number][]> = {};
+  let refusal: unknown;
+  for (const write of all) {
+    try {
+      throughput.admitWrite(write.table, write.next?.item ?? write.item);
+      planned.push(write);
+    } catch (error) {
+      if (!isThrottled(error)) throw error;
+      refusal = error;
+      (unprocessed[write.name] ??= []).push(write.request);
+    }
   }
-  return metrics;
+  if (planned.length === 0 && refusal !== undefined) throw refusal;
+  return { planned, unprocessed };
 }

@@ -7,7 +7,7 @@ import { consumedCapacity, readUnits } from '../rules/capacity.ts';
 import { enveloped } from '../rules/envelope.ts';
 import { itemToJson } from '../rules/item-json.ts';
 import type { UpdateResult } from '../rules/update.ts';
-import type { Item } from '../rules/values.ts';
+import { attributeOf, type Item } from '../rules/values.ts';
 import { readInput } from '../rules/wire-values.ts';
 import {
   checkCondition,
@@ -37,16 +37,16 @@ export function itemOperations(env: Environment): Handlers<'dynamodb'> {
       const found = env.tables.active(context, input.TableName);
       const table = found instanceof Promise ? await found : found;
       checkGetItem(prepared, table.schema);
+      const { throughput } = env;
+      const hash = throughput === undefined ? undefined : attributeOf(prepared.key, table.hash.name);
+      throughput?.admitRead(table, undefined, hash);
       const entry = await store.get(keyOfItem(table, prepared.key));
       const { ReturnConsumedCapacity: wanted } = input;
+      throughput?.chargeRead(table, undefined, hash, unitsOfGet(entry?.value, input.ConsistentRead));
       const consumed =
         wanted === undefined
           ? undefined
-          : consumedCapacity(
-              wanted,
-              table.record.name,
-              readUnits(entry === undefined ? 0 : sizeOf(entry.value), input.ConsistentRead ? 'strong' : 'eventual'),
-            );
+          : consumedCapacity(wanted, table.record.name, unitsOfGet(entry?.value, input.ConsistentRead));
       if (entry === undefined) return { ConsumedCapacity: consumed };
       const { project } = prepared;
       const json = project === undefined ? jsonOf(entry.value) : itemToJson(project(new StoredItem(entry).item));
@@ -129,6 +129,10 @@ export function itemOperations(env: Environment): Handlers<'dynamodb'> {
       };
     },
   };
+}
+
+function unitsOfGet(value: Buffer | undefined, isConsistent: boolean | undefined): number {
+  return readUnits(value === undefined ? 0 : sizeOf(value), isConsistent ? 'strong' : 'eventual');
 }
 
 function updatedAttributes(

@@ -46,16 +46,20 @@ export function settingsOperations(env: Environment): Handlers<'dynamodb'> {
       const { AttributeName: attributeName, Enabled: enabled } = input.TimeToLiveSpecification;
       await change(env, context, input.TableName, (record) => {
         checkNotInUse(record);
-        const { ttl, ...others } = record;
+        const nowMs = clock.now();
+        const { ttl, ...rest } = record;
+        const others = { ...rest, ttlChangedAtMs: nowMs };
         if (!enabled) {
           if (ttl === undefined) throw new RuleError('TimeToLive is already disabled');
           checkSameAttribute(ttl.attributeName, attributeName);
+          checkTtlRest(env, record, nowMs);
           return others;
         }
         if (ttl !== undefined) {
           checkSameAttribute(ttl.attributeName, attributeName);
           throw new RuleError('TimeToLive is already enabled');
         }
+        checkTtlRest(env, record, nowMs);
         const indexId = record.lastIndexId + 1;
         return { ...others, lastIndexId: indexId, ttl: { attributeName, indexId, status: 'ENABLING' } };
       });
@@ -64,7 +68,13 @@ export function settingsOperations(env: Environment): Handlers<'dynamodb'> {
 
     async DescribeTimeToLive(context, input) {
       const { record } = await env.tables.require(context, input.TableName);
-      const { ttl } = record;
+      const { ttl, status } = record;
+      // ack-api-quirks, finding DDB-TABLE-442.
+      if (status === 'CREATING' || status === 'DELETING') {
+        throw new RuleError(
+          `Cannot describe time to live while table is in ${status} state: Current table state is ${status}`,
+        );
+      }
       if (ttl === undefined) return { TimeToLiveDescription: { TimeToLiveStatus: 'DISABLED' } };
       return { TimeToLiveDescription: { TimeToLiveStatus: ttl.status, AttributeName: ttl.attributeName } };
     },
@@ -81,21 +91,6 @@ export function settingsOperations(env: Environment): Handlers<'dynamodb'> {
 
     async DescribeEndpoints(context) {
       return { Endpoints: [{ Address: new URL(context.origin).host, CachePeriodInMinutes: 1440 }] };
-    },
-
-    async DescribeContinuousBackups(context, input) {
-      const name = env.tables.nameOf(context, input.TableName);
-      const table = name === undefined ? undefined : await env.tables.read(context, name);
-      if (table === undefined) {
-        throw new RuleError(`Table not found: ${input.TableName}`, 'TableNotFoundException');
-      }
-      // AWS says ENABLED of every table, because backups can be made of it; here none can.
-      return {
-        ContinuousBackupsDescription: {
-          ContinuousBackupsStatus: 'DISABLED',
-          PointInTimeRecoveryDescription: { PointInTimeRecoveryStatus: 'DISABLED' },
-        },
-      };
     },
   };
 
@@ -133,6 +128,16 @@ async function requireTable(env: Environment, place: Place, nameOrArn: string): 
   const table = name === undefined ? undefined : await env.tables.read(place, name);
   if (table !== undefined) return table;
   throw nameOrArn.startsWith('arn:') ? resourceArnNotFound(nameOrArn) : tableNotFound(nameOrArn);
+}
+
+/** Time to live changes once an hour. */
+function checkTtlRest(
+  { limits }: Environment,
+  { ttlChangedAtMs = Number.NEGATIVE_INFINITY }: TableRecord,
+  nowMs: number,
+) {
+  if (nowMs >= ttlChangedAtMs + limits.ttlChangeMs) return;
+  throw new RuleError('Time to live has been modified multiple times within a fixed interval');
 }
 
 function checkSameAttribute(current: string, given: string): void {

@@ -1,34 +1,35 @@
 import type { Commit } from '../../../kernel/store/contract.ts';
-import { counterBytes, counterValue } from '../../../kernel/store/contract.ts';
 import { extendKey, nextKey, prefixRange } from '../../../kernel/store/keys.ts';
 import type { Handlers } from '../../../platform/service.ts';
 import type { CreateTableInput, TableDescription, Tag, UpdateTableInput } from '../../../wire/types/dynamodb.ts';
 import { describe } from '../describe.ts';
 import { commitOn, type Environment, notBuilt, type Place, untilCommitted } from '../environment.ts';
 import { delays } from '../limits.ts';
+import { addTable, checkUnderWay } from '../new-table.ts';
+import { checkEncryption, encryptionOf } from '../rules/encryption.ts';
 import { RuleError } from '../rules/errors.ts';
-import { unprovisioned, updateTableRecord } from '../rules/table-update.ts';
+import { checkOnDemandBounds, checkOnDemandMode, unprovisioned, warmed, warmUnits } from '../rules/provisioning.ts';
+import { checkResourcePolicy } from '../rules/resource-policy.ts';
+import { streamUpdate, updateTableRecord } from '../rules/table-update.ts';
 import {
   checkTableNameParameter,
   type CreateTableInput as TableRules,
-  tableExists,
   tableNotFound,
-  type UpdateTableInput as UpdateRules,
   validateCreateTable,
-  validateUpdateTable,
 } from '../rules/tables.ts';
 import { checkTags, withTags } from '../rules/tags.ts';
+import { validateUpdateTable } from '../rules/update-request.ts';
 import {
   encodeRecord,
   type IndexRecord,
   type KeySchema,
-  lastTableIdKey,
+  type PolicyRecord,
   type TableRecord,
   type Throughput,
-  tableKey,
   tablesOf,
 } from '../state.ts';
-import { type Table, tableOf } from '../tables.ts';
+import { closeStream, openStream } from '../stream-life.ts';
+import { type Table, tableArn, tableOf } from '../tables.ts';
 import { backfillJob, tableJob } from '../work.ts';
 
 /** CreateTable, DescribeTable, UpdateTable, DeleteTable, ListTables. */
@@ -39,8 +40,10 @@ export function tableOperations(env: Environment): Handlers<'dynamodb'> {
       checkTableNameParameter(input.TableName);
       if (input.KeySchema === undefined) throw mustNotBeNull('keySchema');
       if (input.AttributeDefinitions === undefined) throw mustNotBeNull('attributeDefinitions');
-      refuseUnbuiltCreate(input);
+      refuseReplicas(input as CreateTableInput & UpdateTableInput);
       validateCreateTable(input as TableRules);
+      checkEncryption(input.SSESpecification);
+      checkOnDemandBounds(input.OnDemandThroughput);
       const tags = withTags({}, checkTags(env.limits, input.Tags ?? []));
       const name = env.tables.nameOf(context, input.TableName) ?? input.TableName;
       const created = await untilCommitted(() => create(env, context, name, input, tags));
@@ -55,8 +58,8 @@ export function tableOperations(env: Environment): Handlers<'dynamodb'> {
 
     async UpdateTable(context, input) {
       checkTableNameParameter(input.TableName);
-      validateUpdateTable(input as UpdateRules);
-      refuseUnbuiltUpdate(input);
+      validateUpdateTable(input);
+      refuseReplicas(input as CreateTableInput & UpdateTableInput);
       const updated = await untilCommitted(() => update(env, context, input));
       return { TableDescription: updated };
     },
@@ -90,53 +93,47 @@ async function create(
   input: CreateTableInput,
   tags: Readonly<Record<string, string>>,
 ): Promise<TableDescription | undefined> {
-  const { store, clock } = env.platform;
-  const { account, region } = place;
-  const key = tableKey(account, region, name);
-  const [existing, last] = await store.getMany([key, lastTableIdKey]);
-  if (existing !== undefined) throw tableExists(name);
-  if (Number.isFinite(env.limits.tables)) {
-    const count = await store.count(prefixRange(tablesOf(account, region)));
-    if (count >= env.limits.tables) {
-      throw new RuleError(
-        `Subscriber limit exceeded: There is a limit of ${env.limits.tables} tables per subscriber`,
-        'LimitExceededException',
-      );
-    }
-  }
-  const nowMs = clock.now();
-  const id = counterValue(last?.value) + 1;
-  const record = newRecord(env, place, name, id, input, tags, nowMs);
-  const result = await store.commit({
-    checks: [
-      { key, version: null },
-      { key: lastTableIdKey, version: last?.version ?? null },
-    ],
-    set: [
-      { key, value: encodeRecord(record) },
-      { key: lastTableIdKey, value: counterBytes(id) },
-    ],
-    schedule: [tableJob(record, nowMs + delays.createMs)],
+  const { StreamEnabled, StreamViewType } = input.StreamSpecification ?? {};
+  return addTable(env, place, name, async (id, nowMs) => {
+    const bare = newRecord(env, place, name, id, input, tags, nowMs);
+    const { record, more } = await withStream(env, bare, StreamEnabled ? { open: StreamViewType! } : undefined, nowMs);
+    return {
+      record,
+      more: { ...more, schedule: [...(more.schedule ?? []), tableJob(record, nowMs + delays.createMs)] },
+    };
   });
-  if (!result.ok) return undefined;
-  const table = tableOf({ key, value: encodeRecord(record), version: result.version });
-  env.tables.forget(table);
-  return describe(env, table, nowMs);
 }
 
 async function update(env: Environment, place: Place, input: UpdateTableInput): Promise<TableDescription | undefined> {
   const { clock } = env.platform;
   const table = await env.tables.require(place, input.TableName);
   const nowMs = clock.now();
-  const changed = updateTableRecord(table.record, input, nowMs);
-  const record = withEncryption(changed, input.SSESpecification, place);
+  await checkUnderWay(env, place);
+  const isLimited = env.platform.limits !== 'relaxed';
+  const changed = updateTableRecord(table.record, input, { nowMs, isLimited });
+  const stream = streamUpdate(table.record, input.StreamSpecification);
+  const { record, more } = await withStream(env, changed, stream, nowMs);
   const created = record.indexes.filter(({ id }) => id > table.record.lastIndexId);
   return replace(env, table, record, {
+    ...more,
     schedule: [
+      ...(more.schedule ?? []),
       tableJob(record, nowMs + delays.updateMs),
       ...created.map((index) => backfillJob(record, index.id, nowMs + delays.updateMs)),
     ],
   });
+}
+
+type StreamCommit = Pick<Commit, 'checks' | 'set' | 'schedule'>;
+
+async function withStream(
+  env: Environment,
+  record: TableRecord,
+  change: ReturnType<typeof streamUpdate>,
+  nowMs: number,
+): Promise<{ readonly record: TableRecord; readonly more: StreamCommit }> {
+  if (change === undefined) return { record, more: {} };
+  return change === 'close' ? closeStream(env.platform.store, record, nowMs) : openStream(record, change.open, nowMs);
 }
 
 async function remove(env: Environment, place: Place, nameOrArn: string): Promise<TableDescription | undefined> {
@@ -158,8 +155,10 @@ async function remove(env: Environment, place: Place, nameOrArn: string): Promis
       `Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.`,
     );
   }
-  const leaving: TableRecord = { ...record, status: 'DELETING' };
-  return replace(env, table, leaving, { schedule: [tableJob(leaving, nowMs + delays.deleteMs)] });
+  await checkUnderWay(env, place);
+  const { record: streamless, more } = await closeStream(env.platform.store, record, nowMs);
+  const leaving: TableRecord = { ...streamless, status: 'DELETING' };
+  return replace(env, table, leaving, { ...more, schedule: [tableJob(leaving, nowMs + delays.deleteMs)] });
 }
 
 /** Puts a changed record in place of the one that was read, and describes the table; undefined if it changed meanwhile. */
@@ -167,13 +166,13 @@ async function replace(
   env: Environment,
   table: Table,
   record: TableRecord,
-  more: Pick<Commit, 'schedule'>,
+  more: StreamCommit,
 ): Promise<TableDescription | undefined> {
   const value = encodeRecord(record);
   const result = await commitOn(env, [table], {
-    checks: [table.check],
-    set: [{ key: table.key, value }],
     ...more,
+    checks: [table.check, ...(more.checks ?? [])],
+    set: [{ key: table.key, value }, ...(more.set ?? [])],
   });
   if (!result.ok) return undefined;
   env.tables.forget(table);
@@ -190,13 +189,20 @@ function newRecord(
   nowMs: number,
 ): TableRecord {
   const isOnDemand = input.BillingMode === 'PAY_PER_REQUEST';
+  const billingMode = isOnDemand ? 'PAY_PER_REQUEST' : 'PROVISIONED';
   const local = input.LocalSecondaryIndexes ?? [];
   const global = input.GlobalSecondaryIndexes ?? [];
   const indexes = [
     ...local.map((index) => ({ ...index, kind: 'local' as const })),
     ...global.map((index) => ({ ...index, kind: 'global' as const })),
   ].map((index, position): IndexRecord => {
-    const { ProvisionedThroughput: throughput, OnDemandThroughput: onDemand } = index as (typeof global)[number];
+    const { IndexName: name, ...given } = index as (typeof global)[number];
+    const { OnDemandThroughput: onDemand } = given;
+    const throughput = throughputOf(given.ProvisionedThroughput);
+    const base = warmUnits({ billingMode }, { throughput });
+    const warm = warmed(given.WarmThroughput, base, { isOnDemand, isNew: true, index: name });
+    checkOnDemandBounds(onDemand, name);
+    checkOnDemandMode(onDemand, isOnDemand, name);
     return {
       id: position + 1,
       name: index.IndexName,
@@ -205,11 +211,16 @@ function newRecord(
       backfilling: false,
       keySchema: index.KeySchema as readonly KeySchema[],
       projection: index.Projection as IndexRecord['projection'],
-      throughput: throughputOf(throughput),
+      throughput,
       ...(onDemand === undefined ? {} : { onDemandThroughput: onDemand }),
+      ...(warm === undefined ? {} : { warm }),
     };
   });
-  const record: TableRecord = {
+  const throughput = throughputOf(input.ProvisionedThroughput);
+  const warm = warmed(input.WarmThroughput, warmUnits({ billingMode }, { throughput }), { isOnDemand, isNew: true });
+  checkOnDemandMode(input.OnDemandThroughput, isOnDemand);
+  const encryption = encryptionOf(input.SSESpecification, place);
+  return {
     id,
     tableId: env.platform.random.uuid(),
     name,
@@ -221,15 +232,22 @@ function newRecord(
     keySchema: input.KeySchema! as readonly KeySchema[],
     indexes,
     lastIndexId: indexes.length,
-    billingMode: isOnDemand ? 'PAY_PER_REQUEST' : 'PROVISIONED',
+    billingMode,
     ...(isOnDemand ? { onDemandSinceMs: nowMs } : {}),
-    throughput: throughputOf(input.ProvisionedThroughput),
+    throughput,
+    ...(warm === undefined ? {} : { warm }),
+    ...(encryption === undefined ? {} : { encryption }),
     ...(input.OnDemandThroughput === undefined ? {} : { onDemandThroughput: input.OnDemandThroughput }),
     ...(input.TableClass === undefined ? {} : { tableClass: { name: input.TableClass } }),
     deletionProtection: input.DeletionProtectionEnabled ?? false,
     tags,
+    ...(input.ResourcePolicy === undefined ? {} : { policy: firstPolicy(input.ResourcePolicy, place, name, nowMs) }),
   };
-  return withEncryption(record, input.SSESpecification, place);
+}
+
+function firstPolicy(document: string, place: Place, name: string, nowMs: number): PolicyRecord {
+  checkResourcePolicy(document, tableArn({ ...place, name }));
+  return { document, revisionId: String(nowMs) };
 }
 
 function throughputOf(
@@ -239,52 +257,15 @@ function throughputOf(
   return { readUnits: given.ReadCapacityUnits, writeUnits: given.WriteCapacityUnits, decreases: 0 };
 }
 
-/** The setting only: data at rest is as the store keeps it (README). */
-function withEncryption(
-  record: TableRecord,
-  specification: CreateTableInput['SSESpecification'],
-  { account, region }: Place,
-): TableRecord {
-  if (specification === undefined) return record;
-  if (specification.Enabled !== true) {
-    const { encryption: _, ...others } = record;
-    return others;
-  }
-  if (specification.SSEType === 'AES256') {
-    throw new RuleError(
-      'One or more parameter values were invalid: SSEType AES256 is not supported. Use KMS, or leave SSEType out.',
-    );
-  }
-  const given = specification.KMSMasterKeyId ?? 'alias/aws/dynamodb';
-  const isArn = given.startsWith('arn:');
-  const resource = given.startsWith('alias/') ? given : `key/${given}`;
-  return { ...record, encryption: { kmsKey: isArn ? given : `arn:aws:kms:${region}:${account}:${resource}` } };
-}
-
-function refuseUnbuiltCreate(input: CreateTableInput): void {
-  if (input.StreamSpecification?.StreamEnabled) throw notBuilt('A table with a stream (StreamSpecification)');
-  if (input.WarmThroughput !== undefined) throw notBuilt('WarmThroughput');
-  if (input.ResourcePolicy !== undefined) throw notBuilt("A table's resource policy (ResourcePolicy)");
-  if (input.GlobalTableSourceArn !== undefined || input.GlobalTableSettingsReplicationMode !== undefined) {
-    throw notBuilt('A replica of a global table (GlobalTableSourceArn, GlobalTableSettingsReplicationMode)');
-  }
-  if ((input.GlobalSecondaryIndexes ?? []).some(({ WarmThroughput }) => WarmThroughput !== undefined)) {
-    throw notBuilt('WarmThroughput of an index');
-  }
-}
-
-function refuseUnbuiltUpdate(input: UpdateTableInput): void {
-  if (input.StreamSpecification?.StreamEnabled) throw notBuilt('A table with a stream (StreamSpecification)');
-  if (input.WarmThroughput !== undefined) throw notBuilt('WarmThroughput');
-  const global =
+/** Replicas need other regions to be replicated to. */
+function refuseReplicas(input: CreateTableInput & UpdateTableInput): void {
+  const asked =
+    input.GlobalTableSourceArn ??
+    input.GlobalTableSettingsReplicationMode ??
     input.ReplicaUpdates ??
     input.MultiRegionConsistency ??
-    input.GlobalTableWitnessUpdates ??
-    input.GlobalTableSettingsReplicationMode;
-  if (global !== undefined) throw notBuilt('A global table (ReplicaUpdates and its like)');
-  for (const { Create, Update } of input.GlobalSecondaryIndexUpdates ?? []) {
-    if ((Create ?? Update)?.WarmThroughput !== undefined) throw notBuilt('WarmThroughput of an index');
-  }
+    input.GlobalTableWitnessUpdates;
+  if (asked !== undefined) throw notBuilt('A replica of a table in another region (ReplicaUpdates and its like)');
 }
 
 function mustNotBeNull(member: string): RuleError {

@@ -60,7 +60,9 @@ export type Path = readonly (string | number)[];
 export type Operand =
   | { readonly kind: 'path'; readonly path: Path }
   | { readonly kind: 'value'; readonly value: AttributeValue }
-  | { readonly kind: 'size'; readonly operand: Operand };
+  | { readonly kind: 'size'; readonly operand: Operand }
+  /** A condition as the boolean it gives: PartiQL only. */
+  | { readonly kind: 'condition'; readonly condition: Condition };
 
 export type Condition =
   | { readonly kind: 'and' | 'or'; readonly terms: readonly Condition[] }

@@ -27,10 +27,10 @@ export function validateBatchGet(
     count += Keys.length;
     const keys = Keys.map((key) => readAttributes(key as Readonly<Record<string, unknown>>));
     const first = validateGetItem({ ...(rest as object), Key: keys[0] ?? {} });
-    prepared.set(
-      table,
-      keys.map((key, position) => (position === 0 ? first : { ...first, key: validateAttributes(key) })),
-    );
+    const gets = keys.map((key, position) => (position === 0 ? first : { ...first, key: validateAttributes(key) }));
+    // What is the same whatever the table is refused before the table is looked for.
+    checkNoDuplicates(gets.map(({ key }) => JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1)))));
+    prepared.set(table, gets);
   }
   if (count > limits.batchGetKeys) throw new RuleError('Too many items requested for the BatchGetItem call');
   return prepared;
@@ -109,9 +109,20 @@ export function reasonOf(error: unknown): CancellationReason {
     const item = error.fields?.['Item'] as Item | undefined;
     return { Code: 'ConditionalCheckFailed', Message: error.message, ...(item === undefined ? {} : { Item: item }) };
   }
-  if (error.code === 'ValidationException') return { Code: 'ValidationError', Message: error.message };
-  throw error;
+  const Code = REASONS[error.code];
+  if (Code === undefined) throw error;
+  return { Code, Message: error.message };
 }
+
+/** Errors of single requests, as a transaction's cancellation reasons name them. */
+const REASONS: Readonly<Record<string, string>> = {
+  ValidationException: 'ValidationError',
+  TransactionConflictException: 'TransactionConflict',
+  DuplicateItemException: 'DuplicateItem',
+  ItemCollectionSizeLimitExceededException: 'ItemCollectionSizeLimitExceeded',
+  ProvisionedThroughputExceededException: 'ProvisionedThroughputExceeded',
+  ThrottlingException: 'ThrottlingError',
+};
 
 /** The text of a cancelled transaction. */
 export function cancellationMessage(reasons: readonly CancellationReason[]): string {

@@ -44,6 +44,11 @@ const trees: Readonly<Record<ConditionKind, RecentResults<ConditionNode>>> = {
 /** Parses (or remembers) and binds a condition, filter or key condition; throws RuleError with AWS's text. */
 export function bindCondition(kind: ConditionKind, text: string, placeholders: Placeholders): Condition {
   const tree = trees[kind].get(text, () => parseConditionText(kind, text));
+  return bindConditionNode(kind, tree, placeholders);
+}
+
+/** Binds a parsed condition; throws RuleError with AWS's text. */
+export function bindConditionNode(kind: ConditionKind, tree: ConditionNode, placeholders: Placeholders): Condition {
   return new ConditionBinder(kind, placeholders).bind(tree);
 }
 
@@ -228,6 +233,14 @@ class ConditionBinder {
 
 /** The type an operand has whatever the item holds: that of a value, N for size(). */
 function immediateType(operand: Operand): AttributeType | undefined {
-  if (operand.kind === 'path') return undefined;
-  return operand.kind === 'size' ? 'N' : typeOf(operand.value);
+  switch (operand.kind) {
+    case 'path':
+      return undefined;
+    case 'size':
+      return 'N';
+    case 'condition':
+      return 'BOOL';
+    case 'value':
+      return typeOf(operand.value);
+  }
 }

@@ -32,3 +32,8 @@ export function conditionalCheckFailed(item?: unknown): RuleError {
     item === undefined ? undefined : { Item: item },
   );
 }
+
+/** The error of a request for an item that a transaction has in its hands. Developer guide "Transactions: How it works". */
+export function transactionConflict(): RuleError {
+  return new RuleError('Transaction is ongoing for the item', 'TransactionConflictException');
+}

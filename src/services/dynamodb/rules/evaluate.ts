@@ -96,6 +96,7 @@ export function pathsOfCondition(condition: Condition): readonly Path[] {
 
 function pathsOfOperand(operand: Operand): readonly Path[] {
   if (operand.kind === 'path') return [operand.path];
+  if (operand.kind === 'condition') return pathsOfCondition(operand.condition);
   return operand.kind === 'size' ? pathsOfOperand(operand.operand) : [];
 }
 
@@ -144,6 +145,10 @@ function reader(operand: Operand): Reader {
   if (operand.kind === 'value') {
     const { value } = operand;
     return () => value;
+  }
+  if (operand.kind === 'condition') {
+    const holds = compileCondition(operand.condition);
+    return (item) => ({ BOOL: holds(item) });
   }
   const inner = reader(operand.operand);
   return (item) => {

@@ -50,10 +50,11 @@ export function keyConditionsOf(condition: Condition): ReadonlyMap<string, KeyCo
   return conditions;
 }
 
-/** Fits key conditions to a key schema; throws RuleError with AWS's text where they do not. */
+/** Fits key conditions to a key schema; throws RuleError with AWS's text where they do not. `before`: looks at each attribute first. */
 export function resolveKeyRange(
   conditions: ReadonlyMap<string, KeyCondition>,
   attributes: readonly KeyAttribute[],
+  before?: (attribute: KeyAttribute) => void,
 ): KeyRange {
   if (conditions.size > attributes.length) {
     throw new RuleError(
@@ -61,7 +62,10 @@ export function resolveKeyRange(
         `defined in the schema (${attributes.length})`,
     );
   }
-  for (const attribute of attributes) checkCondition(conditions, attribute);
+  for (const attribute of attributes) {
+    before?.(attribute);
+    checkCondition(conditions, attribute);
+  }
   const [hash, range] = attributes;
   const onRange = range && conditions.get(range.name);
   return {
@@ -159,7 +163,8 @@ function keyAndValues(operands: readonly Operand[]): { name: string; position: n
   let position = 0;
   const values: AttributeValue[] = [];
   for (const [index, operand] of operands.entries()) {
-    if (operand.kind === 'size') throw invalid('KeyConditionExpressions cannot contain nested operations');
+    if (operand.kind === 'size' || operand.kind === 'condition')
+      throw invalid('KeyConditionExpressions cannot contain nested operations');
     if (operand.kind === 'value') {
       values.push(operand.value);
       continue;

@@ -37,6 +37,7 @@ export interface KeyAttribute {
 export const MAX_HASH_KEY_BYTES = 2048;
 export const MAX_RANGE_KEY_BYTES = 1024;
 
+const EMPTY_KEY = 'One or more parameter values are not valid';
 const SCHEMA_MISMATCH = 'The provided key element does not match the schema';
 
 interface KnownSchema {
@@ -109,6 +110,17 @@ export function checkItemKeys(item: Item, table: TableSchema): void {
   });
 }
 
+/**
+ * BatchWriteItem: a put's item has the table's key. AWS refuses one that lacks it as it refuses a wrong key, and looks at
+ * the rest as PutItem does (paritysuite/dynamodb-conformance, error-messages/batchWriteItem.test.ts).
+ */
+export function checkBatchItemKeys(item: Item, table: TableSchema): void {
+  for (const { name, type } of keyAttributes(table)) {
+    if (attributeOf(item, name)?.[type] === undefined) throw new RuleError(SCHEMA_MISMATCH);
+  }
+  checkItemKeys(item, table);
+}
+
 /** GetItem, UpdateItem, DeleteItem: exactly the attributes of the table's key. */
 export function checkKey(key: AttributeMap, attributes: readonly KeyAttribute[]): void {
   if (Object.keys(key).length !== attributes.length) throw new RuleError(SCHEMA_MISMATCH);
@@ -178,10 +190,15 @@ export function checkScalarPaths(paths: readonly Path[], table: TableSchema): vo
   });
 }
 
+/** Whether a key was refused because it is empty: transactions are not cancelled for that but refused as a whole. */
+export function isEmptyKeyRefusal(error: unknown): boolean {
+  return error instanceof RuleError && error.message.startsWith(`${EMPTY_KEY}. The AttributeValue for a key`);
+}
+
 /** A value that stands for a key: not empty, not too long. */
 export function checkKeyValue(value: AttributeValue, attribute: KeyAttribute): void {
   if (isEmptyKey(value)) {
-    throw new RuleError(`One or more parameter values are not valid. ${emptyKeyText(value)} Key: ${attribute.name}`);
+    throw new RuleError(`${EMPTY_KEY}. ${emptyKeyText(value)} Key: ${attribute.name}`);
   }
   checkKeySize(value, attribute);
 }

@@ -8,6 +8,7 @@ import type { Placeholders } from './bind.ts';
 import { bindCondition } from './bind-condition.ts';
 import { invalidParameter, RuleError } from './errors.ts';
 import { compileCondition, type Predicate, pathsOfCondition } from './evaluate.ts';
+import { inHashOrder } from './hash-order.ts';
 import { type KeyCondition, type KeyRange, keyConditionsOf, matchesRange, resolveKeyRange } from './key-condition.ts';
 import {
   checkKey,
@@ -143,8 +144,12 @@ export function validateScan(input: ScanInput): PreparedScan {
 /** Fits a query to the table: the index, the key range, the starting key. */
 export function resolveQuery(prepared: PreparedQuery, table: TableSchema): ResolvedQuery {
   const source = resolveSource(prepared, table);
-  if (prepared.startKey !== undefined) checkStartKey(prepared.startKey, source, 'The provided starting key is invalid');
-  const range = resolveKeyRange(prepared.keyConditions, source.key);
+  const { startKey } = prepared;
+  if (startKey !== undefined) checkStartKeyNames(startKey, source, INVALID_START_KEY);
+  // Key attribute by key attribute: the starting key's part, then the condition on it (dynalite's actions/query.js).
+  const range = resolveKeyRange(prepared.keyConditions, source.key, (attribute) => {
+    if (startKey !== undefined) checkStartKeyPart(startKey, attribute, WRONG_START_KEY);
+  });
   if (prepared.startKey !== undefined) {
     checkTableStartKey(prepared.startKey, table);
     checkStartKeyInRange(prepared.startKey, range, source.key);
@@ -158,7 +163,24 @@ export function resolveQuery(prepared: PreparedQuery, table: TableSchema): Resol
   }
   checkAllAttributes(prepared, source);
   checkScalarPaths(prepared.filterPaths, table);
+  checkFilterProjected(prepared, source, table);
   return { ...source, range };
+}
+
+/** A query of an index filters by what the index holds; a scan just finds nothing. Observed on AWS by AppSync's users. */
+function checkFilterProjected(prepared: PreparedQuery, { index }: ReadSource, table: TableSchema): void {
+  const projected = index && projectedNames(table, index);
+  if (projected === undefined) return;
+  const missing = namesIn(prepared.filterPaths).filter((name) => !projected.has(name));
+  if (missing.length > 0) throw notProjected(index!, missing);
+}
+
+/** The refusal of a filter on what an index does not hold. */
+export function notProjected(index: IndexSchema, names: readonly string[]): RuleError {
+  return invalidParameter(
+    `Secondary index ${index.IndexName} does not project one or more filter attributes: ` +
+      `[${inHashOrder(names).join(', ')}]`,
+  );
 }
 
 /** Fits a scan to the table: the index, the starting key. */
@@ -168,8 +190,10 @@ export function resolveScan(prepared: PreparedScan, table: TableSchema): ReadSou
     const refusal =
       source.index === undefined
         ? 'The provided starting key is invalid: The provided key element does not match the schema'
-        : 'The provided starting key is invalid';
-    checkStartKey(prepared.startKey, source, refusal);
+        : INVALID_START_KEY;
+    checkStartKeyNames(prepared.startKey, source, refusal);
+    const wrongPart = source.index === undefined ? refusal : WRONG_START_KEY;
+    for (const attribute of source.key) checkStartKeyPart(prepared.startKey, attribute, wrongPart);
   }
   checkAllAttributes(prepared, source);
   if (prepared.startKey !== undefined) checkTableStartKey(prepared.startKey, table);
@@ -268,14 +292,18 @@ function startKeyOf(startKey: AttributeMap | undefined): Item | undefined {
   }
 }
 
-function checkStartKey(startKey: Item, source: ReadSource, refusal: string): void {
+const INVALID_START_KEY = 'The provided starting key is invalid';
+const WRONG_START_KEY = 'The provided key element does not match the schema';
+
+function checkStartKeyNames(startKey: Item, source: ReadSource, refusal: string): void {
   if (Object.keys(startKey).length !== source.startKeyNames.length) throw new RuleError(refusal);
   if (source.startKeyNames.some((name) => attributeOf(startKey, name) === undefined)) throw new RuleError(refusal);
-  for (const attribute of source.key) {
-    const value = attributeOf(startKey, attribute.name)!;
-    if (value[attribute.type] === undefined) throw new RuleError('The provided key element does not match the schema');
-    checkKeyValue(value, attribute);
-  }
+}
+
+function checkStartKeyPart(startKey: Item, attribute: KeyAttribute, refusal: string): void {
+  const value = attributeOf(startKey, attribute.name)!;
+  if (value[attribute.type] === undefined) throw new RuleError(refusal);
+  checkKeyValue(value, attribute);
 }
 
 function checkTableStartKey(startKey: Item, table: TableSchema): void {

@@ -3,9 +3,21 @@
  * Texts: dynalite's actions/updateTable.js and tests, run against AWS; API reference "UpdateTable".
  */
 import type { UpdateTableInput } from '../../../wire/types/dynamodb.ts';
-import type { IndexRecord, KeySchema, TableRecord, Throughput } from '../state.ts';
+import type { IndexRecord, KeySchema, TableRecord } from '../state.ts';
+import type { StreamView } from './change-record.ts';
+import { changedEncryption } from './encryption.ts';
 import { invalidParameter, RuleError } from './errors.ts';
-import { checkDefined, checkGlobalIndex, MAX_GLOBAL_INDEXES } from './tables.ts';
+import {
+  changedThroughput,
+  checkOnDemandBounds,
+  checkOnDemandMode,
+  checkWillChange,
+  switchedToOnDemand,
+  unprovisioned,
+  warmed,
+  warmUnits,
+} from './provisioning.ts';
+import { checkBounds, checkDefined, checkGlobalIndex, MAX_GLOBAL_INDEXES } from './tables.ts';
 
 type IndexUpdate = NonNullable<UpdateTableInput['GlobalSecondaryIndexUpdates']>[number];
 
@@ -20,9 +32,16 @@ export function checkNotInUse(record: Pick<TableRecord, 'name' | 'status'>): voi
   );
 }
 
-/** The record after the update, UPDATING. Throws RuleError. */
-export function updateTableRecord(record: TableRecord, input: UpdateTableInput, nowMs: number): TableRecord {
+export interface UpdateContext {
+  readonly nowMs: number;
+  /** Whether adjustable quotas hold. */
+  readonly isLimited: boolean;
+}
+
+/** The record after the update, UPDATING, but for its stream. Throws RuleError. */
+export function updateTableRecord(record: TableRecord, input: UpdateTableInput, context: UpdateContext): TableRecord {
   checkNotInUse(record);
+  const { nowMs } = context;
   const billingMode = input.BillingMode ?? record.billingMode;
   const isOnDemand = billingMode === 'PAY_PER_REQUEST';
   if (isOnDemand && input.ProvisionedThroughput !== undefined) {
@@ -30,26 +49,57 @@ export function updateTableRecord(record: TableRecord, input: UpdateTableInput, 
       'Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST',
     );
   }
+  checkOnDemandMode(input.OnDemandThroughput, isOnDemand);
   const { throughput } = record;
-  if (input.ProvisionedThroughput !== undefined && billingMode === record.billingMode) {
-    checkThroughputChanges(throughput, input.ProvisionedThroughput);
+  const isSameMode = billingMode === record.billingMode;
+  if (input.ProvisionedThroughput !== undefined && isSameMode && input.GlobalSecondaryIndexUpdates === undefined) {
+    checkWillChange(throughput, input.ProvisionedThroughput, 'table');
   }
-  const becomesOnDemand = isOnDemand && record.billingMode === 'PROVISIONED';
-  const indexes = withIndexUpdates(record, input, isOnDemand, nowMs);
-  const attributeDefinitions = definitionsFor(record, input, indexes);
+  const becomesOnDemand = isOnDemand && !isSameMode;
+  const indexes = withIndexUpdates(record, input, isOnDemand, context);
+  if (!isOnDemand && !isSameMode) checkIndexesProvisioned(indexes);
+  const { encryption, ...others } = record;
+  const sse = input.SSESpecification;
+  const key = sse === undefined ? encryption : changedEncryption(encryption, sse, record);
+  const warm = warmed(input.WarmThroughput, warmUnits(record, record), { isOnDemand, isNew: false }) ?? record.warm;
   return {
-    ...record,
+    ...others,
+    ...(key === undefined ? {} : { encryption: key }),
     status: 'UPDATING',
-    attributeDefinitions,
+    attributeDefinitions: definitionsFor(record, input, indexes),
     billingMode,
-    ...(becomesOnDemand ? { onDemandSinceMs: nowMs } : {}),
-    throughput: isOnDemand ? unprovisioned : changedThroughput(throughput, input.ProvisionedThroughput, nowMs),
+    ...(becomesOnDemand
+      ? {
+          onDemandSinceMs: nowMs,
+          switchesToOnDemand: switchedToOnDemand(record.switchesToOnDemand ?? [], nowMs, context),
+        }
+      : {}),
+    throughput: isOnDemand
+      ? unprovisioned
+      : changedThroughput(throughput, input.ProvisionedThroughput, nowMs, {
+          isLimited: context.isLimited && isSameMode,
+        }),
     indexes: indexes.map((index) => (becomesOnDemand ? { ...index, throughput: unprovisioned } : index)),
     lastIndexId: Math.max(record.lastIndexId, ...indexes.map(({ id }) => id)),
     ...(input.OnDemandThroughput === undefined ? {} : { onDemandThroughput: input.OnDemandThroughput }),
+    ...(warm === undefined ? {} : { warm }),
     ...(input.TableClass === undefined ? {} : { tableClass: { name: input.TableClass, updatedAtMs: nowMs } }),
     deletionProtection: input.DeletionProtectionEnabled ?? record.deletionProtection,
   };
+}
+
+/** Whether the update opens or closes the table's stream. Throws RuleError. */
+export function streamUpdate(
+  { name, stream }: TableRecord,
+  specification: UpdateTableInput['StreamSpecification'],
+): { readonly open: StreamView } | 'close' | undefined {
+  if (specification === undefined) return undefined;
+  if (specification.StreamEnabled) {
+    if (stream !== undefined) throw new RuleError(`Table already has an enabled stream: TableName: ${name}`);
+    return { open: specification.StreamViewType! };
+  }
+  if (stream === undefined) throw new RuleError(`Table has no stream to disable: TableName: ${name}`);
+  return 'close';
 }
 
 /** The record when what was UPDATING has been done: indexes that were deleted are gone. */
@@ -60,60 +110,31 @@ export function settledRecord(record: TableRecord): TableRecord {
   return { ...record, status: 'ACTIVE', indexes, attributeDefinitions: usedDefinitions(record, indexes) };
 }
 
-export const unprovisioned: Throughput = { readUnits: 0, writeUnits: 0, decreases: 0 };
-
-export function changedThroughput(
-  before: Throughput,
-  after: { readonly ReadCapacityUnits: number; readonly WriteCapacityUnits: number } | undefined,
-  nowMs: number,
-): Throughput {
-  if (after === undefined) return before;
-  const { ReadCapacityUnits: readUnits, WriteCapacityUnits: writeUnits } = after;
-  const increases = readUnits > before.readUnits || writeUnits > before.writeUnits;
-  const decreases = readUnits < before.readUnits || writeUnits < before.writeUnits;
-  const isSameDay =
-    before.decreasedAtMs !== undefined && Math.floor(before.decreasedAtMs / DAY_MS) === Math.floor(nowMs / DAY_MS);
-  return {
-    ...before,
-    readUnits,
-    writeUnits,
-    ...(increases ? { increasedAtMs: nowMs } : {}),
-    ...(decreases ? { decreasedAtMs: nowMs, decreases: isSameDay ? before.decreases + 1 : 1 } : {}),
-  };
-}
-
-const DAY_MS = 86_400_000;
-
-function checkThroughputChanges(
-  before: Throughput,
-  after: { readonly ReadCapacityUnits: number; readonly WriteCapacityUnits: number },
-): void {
-  const { ReadCapacityUnits: readUnits, WriteCapacityUnits: writeUnits } = after;
-  if (readUnits !== before.readUnits || writeUnits !== before.writeUnits) return;
-  throw new RuleError(
-    'The provisioned throughput for the table will not change. The requested value equals the current value. ' +
-      `Current ReadCapacityUnits provisioned for the table: ${before.readUnits}. Requested ReadCapacityUnits: ${readUnits}. ` +
-      `Current WriteCapacityUnits provisioned for the table: ${before.writeUnits}. Requested WriteCapacityUnits: ${writeUnits}. ` +
-      'Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits.',
+function checkIndexesProvisioned(indexes: readonly IndexRecord[]): void {
+  const without = indexes.find(
+    ({ kind, status, throughput }) => kind === 'global' && status !== 'DELETING' && throughput.readUnits === 0,
   );
+  if (without === undefined) return;
+  throw invalidParameter(`ProvisionedThroughput must be specified for index: ${without.name}`);
 }
 
 function withIndexUpdates(
   record: TableRecord,
   input: UpdateTableInput,
   isOnDemand: boolean,
-  nowMs: number,
+  context: UpdateContext,
 ): readonly IndexRecord[] {
   const updates = input.GlobalSecondaryIndexUpdates ?? [];
   const online = updates.filter(({ Create, Delete }) => Create !== undefined || Delete !== undefined);
-  if (online.length > 1) {
+  const isUnderWay = record.indexes.some(({ status }) => status === 'CREATING' || status === 'DELETING');
+  if (online.length > 1 || (online.length > 0 && isUnderWay)) {
     throw new RuleError(
       'Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table',
       'LimitExceededException',
     );
   }
   let indexes = record.indexes;
-  for (const update of updates) indexes = withIndexUpdate(record, indexes, update, input, isOnDemand, nowMs);
+  for (const update of updates) indexes = withIndexUpdate(record, indexes, update, input, isOnDemand, context);
   return indexes;
 }
 
@@ -123,18 +144,25 @@ function withIndexUpdate(
   update: IndexUpdate,
   input: UpdateTableInput,
   isOnDemand: boolean,
-  nowMs: number,
+  { nowMs, isLimited }: UpdateContext,
 ): readonly IndexRecord[] {
   const name = update.Create?.IndexName ?? update.Update?.IndexName ?? update.Delete?.IndexName;
   const found = indexes.find((index) => index.name === name);
   if (update.Create !== undefined) {
     if (found !== undefined) throw new RuleError('Attempting to create an index which already exists');
     if (indexes.filter(({ kind }) => kind === 'global').length >= MAX_GLOBAL_INDEXES) {
-      throw invalidParameter(`GlobalSecondaryIndex count exceeds the per-table limit of ${MAX_GLOBAL_INDEXES}`);
+      throw new RuleError(
+        `One or more parameter values were invalid: GlobalSecondaryIndex count exceeds the per-table limit of ${MAX_GLOBAL_INDEXES}`,
+        'LimitExceededException',
+      );
     }
     return [...indexes, createdIndex(record, update.Create, input, isOnDemand)];
   }
-  if (found === undefined || found.kind !== 'global') {
+  if (found?.kind === 'local') {
+    const what = update.Delete === undefined ? 'update' : 'delete';
+    throw new RuleError(`Cannot ${what} an index that is not a GlobalSecondaryIndex: ${found.name}`);
+  }
+  if (found === undefined) {
     throw new RuleError('Requested resource not found', 'ResourceNotFoundException');
   }
   if (found.status !== 'ACTIVE') {
@@ -143,17 +171,32 @@ function withIndexUpdate(
       'ResourceInUseException',
     );
   }
-  const changed: IndexRecord =
-    update.Delete !== undefined
-      ? { ...found, status: 'DELETING' }
-      : {
-          ...found,
-          status: 'UPDATING',
-          throughput: changedThroughput(found.throughput, update.Update?.ProvisionedThroughput, nowMs),
-          ...(update.Update?.OnDemandThroughput === undefined
-            ? {}
-            : { onDemandThroughput: update.Update.OnDemandThroughput }),
-        };
+  if (update.Delete !== undefined) {
+    return indexes.map((index) => (index === found ? { ...found, status: 'DELETING' } : index));
+  }
+  const { ProvisionedThroughput: units, OnDemandThroughput: maximum, WarmThroughput } = update.Update!;
+  if (units === undefined && maximum === undefined && WarmThroughput === undefined) {
+    throw invalidParameter(`ProvisionedThroughput must be specified for index: ${found.name}`);
+  }
+  checkBounds(units);
+  checkOnDemandBounds(maximum, found.name);
+  checkOnDemandMode(maximum, isOnDemand, found.name);
+  if (units !== undefined && isOnDemand) {
+    throw invalidParameter(
+      `The only Updates for index: ${found.name} when TableThroughputMode is PAY_PER_REQUEST can be to OnDemandThroughput, WarmThroughput`,
+    );
+  }
+  const isSameMode = input.BillingMode === undefined || input.BillingMode === record.billingMode;
+  if (units !== undefined && isSameMode) checkWillChange(found.throughput, units, `index ${found.name}`);
+  const warm =
+    warmed(WarmThroughput, warmUnits(record, found), { isOnDemand, isNew: false, index: found.name }) ?? found.warm;
+  const changed: IndexRecord = {
+    ...found,
+    status: 'UPDATING',
+    throughput: changedThroughput(found.throughput, units, nowMs, { isLimited: isLimited && isSameMode }),
+    ...(maximum === undefined ? {} : { onDemandThroughput: maximum }),
+    ...(warm === undefined ? {} : { warm }),
+  };
   return indexes.map((index) => (index === found ? changed : index));
 }
 
@@ -168,6 +211,15 @@ function createdIndex(
   checkDefined(create.KeySchema, [...new Set(names)]);
   checkGlobalIndex(create as Parameters<typeof checkGlobalIndex>[0], isOnDemand);
   const given = create.ProvisionedThroughput;
+  const throughput =
+    given === undefined
+      ? unprovisioned
+      : { readUnits: given.ReadCapacityUnits, writeUnits: given.WriteCapacityUnits, decreases: 0 };
+  checkOnDemandBounds(create.OnDemandThroughput, create.IndexName);
+  checkOnDemandMode(create.OnDemandThroughput, isOnDemand, create.IndexName);
+  const billingMode = isOnDemand ? 'PAY_PER_REQUEST' : 'PROVISIONED';
+  const base = warmUnits({ billingMode }, { throughput });
+  const warm = warmed(create.WarmThroughput, base, { isOnDemand, isNew: true, index: create.IndexName });
   return {
     id: record.lastIndexId + 1,
     name: create.IndexName,
@@ -176,11 +228,9 @@ function createdIndex(
     backfilling: true,
     keySchema: create.KeySchema as readonly KeySchema[],
     projection: create.Projection as IndexRecord['projection'],
-    throughput:
-      given === undefined
-        ? unprovisioned
-        : { readUnits: given.ReadCapacityUnits, writeUnits: given.WriteCapacityUnits, decreases: 0 },
+    throughput,
     ...(create.OnDemandThroughput === undefined ? {} : { onDemandThroughput: create.OnDemandThroughput }),
+    ...(warm === undefined ? {} : { warm }),
   };
 }
 

@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RuleError } from './errors.ts';
-import {
-  type CreateTableInput,
-  checkTableNameParameter,
-  isTableName,
-  validateCreateTable,
-  validateUpdateTable,
-} from './tables.ts';
+import { type CreateTableInput, checkTableNameParameter, isTableName, validateCreateTable } from './tables.ts';
+import { validateUpdateTable } from './update-request.ts';
 
 const define = (...names: string[]) => names.map((AttributeName) => ({ AttributeName, AttributeType: 'S' }));
 const schema = (hash: string, range?: string) => [
@@ -148,11 +143,17 @@ describe('CreateTable', () => {
   });
 });
 
+const units = { ReadCapacityUnits: 1, WriteCapacityUnits: 1 };
+const create = { Create: { ...index('gsi'), IndexName: 'gsi' } };
+
 describe('UpdateTable', () => {
+  // dynalite, test/updateTable.js; ack-api-quirks, finding DDB-TABLE-442.
   it.each<[object, string]>([
     [
       {},
-      'At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or SSESpecification or ReplicaUpdates is required',
+      'At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, ' +
+        'SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, ' +
+        'DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required',
     ],
     [{ BillingMode: 'PROVISIONED' }, '… ProvisionedThroughput must be specified when BillingMode is PROVISIONED'],
     [
@@ -160,11 +161,66 @@ describe('UpdateTable', () => {
       '… One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must not be null',
     ],
     [
+      { GlobalSecondaryIndexUpdates: [{ ...create, Delete: { IndexName: 'gsi' } }] },
+      '… Only one global secondary index action is allowed per GlobalSecondaryIndexUpdate object',
+    ],
+    [
       { GlobalSecondaryIndexUpdates: [{ Delete: { IndexName: 'abc' } }, { Delete: { IndexName: 'abc' } }] },
       '… Only one global secondary index update per index is allowed simultaneously. Index: abc',
     ],
     [{ BillingMode: 'PAY_PER_REQUEST' }, 'accepted'],
+    [{ BillingMode: 'PAY_PER_REQUEST', OnDemandThroughput: { MaxReadRequestUnits: 5 } }, 'accepted'],
+    [
+      { SSESpecification: { Enabled: true }, DeletionProtectionEnabled: true },
+      '… Server-Side Encryption modification must be the only operation in the request',
+    ],
+    [
+      { TableClass: 'STANDARD', ProvisionedThroughput: units },
+      '… TableClass modification must be the only operation in the request',
+    ],
+    [
+      { DeletionProtectionEnabled: true, BillingMode: 'PAY_PER_REQUEST' },
+      '… DeletionProtection modification must be the only operation in the request',
+    ],
+    [
+      { WarmThroughput: { ReadUnitsPerSecond: 1 }, BillingMode: 'PAY_PER_REQUEST' },
+      '… WarmThroughput must be the only operation in the request',
+    ],
+    [
+      { WarmThroughput: { ReadUnitsPerSecond: 1 }, GlobalSecondaryIndexUpdates: [create] },
+      '… Create global secondary index cannot be specified when updating WarmThroughput',
+    ],
+    [
+      { OnDemandThroughput: { MaxReadRequestUnits: 5 }, StreamSpecification: { StreamEnabled: false } },
+      '… OnDemandThroughput can only be combined with BillingMode in an UpdateTable request',
+    ],
+    [
+      { StreamSpecification: { StreamEnabled: false }, ProvisionedThroughput: units },
+      '… You cannot modify stream status while updating table IOPS',
+    ],
+    [
+      { GlobalSecondaryIndexUpdates: [create], ProvisionedThroughput: units },
+      '… You cannot create or delete index while updating table IOPS',
+    ],
+    [
+      { GlobalSecondaryIndexUpdates: [create], StreamSpecification: { StreamEnabled: false } },
+      '… You cannot create or delete index while changing stream status',
+    ],
+    [{ StreamSpecification: { StreamEnabled: true } }, '… If stream is being enabled then UpdateViewType is required'],
+    [
+      { StreamSpecification: { StreamEnabled: false, StreamViewType: 'NEW_IMAGE' } },
+      '… If stream is being disabled, then UpdateViewType must not be specified',
+    ],
+    [{ SSESpecification: { Enabled: false, SSEType: 'KMS' } }, '… SSEType can not be specified if Enabled is false'],
+    [
+      { SSESpecification: { Enabled: true, KMSMasterKeyId: 'x' } },
+      '… SSEType KMS is required if KMSMasterKeyId is specified',
+    ],
+    [
+      { OnDemandThroughput: { MaxWriteRequestUnits: 0 } },
+      '… Requested MaxWriteRequestUnits for OnDemandThroughput for table is outside of valid range',
+    ],
   ])('%j', (input, message) => {
-    expect(messageOf(() => validateUpdateTable(input))).toBe(message);
+    expect(messageOf(() => validateUpdateTable({ TableName: 'abc', ...input }))).toBe(message);
   });
 });

@@ -1,4 +1,4 @@
-/** Tags of tables. Texts: API reference "TagResource" and getmoto/moto's AWS-verified tests. */
+/** Tags of tables. Texts: ack-api-quirks, finding DDB-TABLE-442, recorded on AWS in October 2026. */
 import type { DynamoDbLimits } from '../limits.ts';
 import { RuleError } from './errors.ts';
 
@@ -9,15 +9,15 @@ interface Tag {
 
 /** Refuses reserved keys and keys given twice. */
 export function checkTags(limits: Pick<DynamoDbLimits, 'tags'>, tags: readonly Tag[]): readonly Tag[] {
-  const keys = tags.map(({ Key }) => Key);
-  if (new Set(keys).size !== keys.length) {
-    throw new RuleError('One or more parameter values were invalid: Tag keys must be unique');
+  const keys = new Set<string>();
+  for (const { Key: key } of tags) {
+    if (key.toLowerCase().startsWith('aws:') && !key.startsWith('aws:cloudformation:')) {
+      throw new RuleError(`Tag Key cannot be prefixed with aws:, Key: ${key}`);
+    }
+    if (keys.has(key)) throw new RuleError(`Duplicate Tag Keys provided as input: Duplicate Tag Key found ${key}`);
+    keys.add(key);
   }
-  const reserved = keys.find((key) => key.toLowerCase().startsWith('aws:') && !key.startsWith('aws:cloudformation:'));
-  if (reserved !== undefined) {
-    throw new RuleError(`One or more parameter values were invalid: The tag key ${reserved} is reserved for AWS use`);
-  }
-  checkTagCount(limits, keys.length);
+  checkTagCount(limits, keys.size);
   return tags;
 }
 
@@ -30,6 +30,5 @@ export function withTags(
 }
 
 export function checkTagCount(limits: Pick<DynamoDbLimits, 'tags'>, count: number): void {
-  if (count <= limits.tags) return;
-  throw new RuleError(`One or more parameter values were invalid: Too many tags: a table has at most ${limits.tags}`);
+  if (count > limits.tags) throw new RuleError('Number of Tags exceed the current limit for the provided ResourceArn');
 }

@@ -294,17 +294,16 @@ it('loses and doubles nothing when shards are closed under writes', async () => 
   const hammer = async (until: () => Promise<boolean>): Promise<void> => {
     for (let isOver = false; !isOver; isOver = await until()) {
       round++;
-      await Promise.all(
-        Array.from({ length: 16 }, async (_, n) => {
-          const [pk, v] = [`k${n}`, String(round)];
-          await writer.send(new PutItemCommand({ TableName, Item: { pk: { S: pk }, v: { S: v } } }));
-          written.set(pk, v);
-        }),
-      );
+      const puts = Array.from({ length: 16 }, async (_, n) => {
+        const [pk, v] = [`k${n}`, String(round)];
+        await writer.send(new PutItemCommand({ TableName, Item: { pk: { S: pk }, v: { S: v } } }));
+        written.set(pk, v);
+      });
+      await Promise.all([own.clock.advance(20), ...puts]);
     }
   };
   for (let shards = 8; shards <= 16; shards += 4) {
-    // Shortly before the shards are due to be closed; then time flows while there is something to do.
+    // Shortly before the shards are due to be closed: that comes in the midst of the writes.
     const open = (await shardsOf(reader, arn!)).at(-1)!;
     const openedAtMs = Number(open.ShardId!.split('-')[1]);
     await own.clock.set(openedAtMs + 4 * hourMs - 50);

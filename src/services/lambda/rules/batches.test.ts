@@ -126,7 +126,7 @@ describe('batches from a queue', () => {
     expect(packed([short, short, short], 2).map((batch) => batch.length)).toEqual([2, 1]);
   });
 
-  it('of a FIFO queue keep everything of a group from its first failure on', () => {
+  it('are deleted save those that are named', () => {
     const messages = [
       message('a1', 'a'),
       message('b1', 'b'),
@@ -134,15 +134,14 @@ describe('batches from a queue', () => {
       message('b2', 'b'),
       message('a3', 'a'),
     ];
-    const deleted = (payload: string, sourceArn: string) =>
-      succeededMessages({ responseTypes: ['ReportBatchItemFailures'], sourceArn }, messages, payload).map(
+    const deleted = (payload: string) =>
+      succeededMessages({ responseTypes: ['ReportBatchItemFailures'] }, messages, payload).map(
         ({ MessageId }) => MessageId,
       );
     const answer = '{"batchItemFailures":[{"itemIdentifier":"a2"}]}';
-    expect(deleted(answer, fifoArn)).toEqual(['a1', 'b1', 'b2']);
-    expect(deleted(answer, queueArn)).toEqual(['a1', 'b1', 'b2', 'a3']);
-    expect(deleted('garbage', fifoArn)).toEqual([]);
-    expect(succeededMessages({ responseTypes: [], sourceArn: fifoArn }, messages, answer)).toHaveLength(5);
+    expect(deleted(answer)).toEqual(['a1', 'b1', 'b2', 'a3']);
+    expect(deleted('garbage')).toEqual([]);
+    expect(succeededMessages({ responseTypes: [] }, messages, answer)).toHaveLength(5);
   });
 });
 

@@ -134,9 +134,12 @@ export function nextScaling(
   }
 }
 
-/** The messages to delete after an invocation that succeeded, by a function that may report failures. */
+/**
+ * The messages to delete after an invocation that succeeded, by a function that may report failures: those that it does not name, of FIFO
+ * queues, too, where it is the function's to stop at a failure and to name the rest ("Handling errors for an SQS event source").
+ */
 export function succeededMessages(
-  mapping: Pick<MappingRecord, 'responseTypes' | 'sourceArn'>,
+  mapping: Pick<MappingRecord, 'responseTypes'>,
   messages: readonly Message[],
   payload: string,
 ): readonly Message[] {
@@ -144,13 +147,7 @@ export function succeededMessages(
   const { failed } = batchVerdict(payload, new Set(messages.map(({ MessageId }) => MessageId!)));
   if (failed === 'none') return messages;
   if (failed === 'all') return [];
-  if (!isFifo(mapping.sourceArn)) return messages.filter(({ MessageId }) => !failed.has(MessageId!));
-  // Of a group everything from the first failure on comes again, in order.
-  const blocked = new Set<string | undefined>();
-  return messages.filter((message) => {
-    if (failed.has(message.MessageId!)) blocked.add(groupOf(message));
-    return !blocked.has(groupOf(message));
-  });
+  return messages.filter(({ MessageId }) => !failed.has(MessageId!));
 }
 
 /** The group of a message from a FIFO queue. */

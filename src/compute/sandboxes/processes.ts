@@ -4,25 +4,13 @@ import { readdir, readFile } from 'node:fs/promises';
 
 export const procAvailable = existsSync('/proc/self/status');
 
-export interface TreeMemory {
-  /** Resident now, all processes together. */
-  readonly residentBytes: number;
-  /** The most that the first process ever held, or all hold now, whichever is more. */
-  readonly peakBytes: number;
-  readonly processes: number;
-}
-
-/** Memory of a process and all its descendants; undefined when it is gone. */
-export function treeMemory(pid: number): TreeMemory | undefined {
-  const status = readStatus(pid);
-  if (status === undefined) return undefined;
-  let residentBytes = status.residentBytes;
-  let processes = 1;
-  for (const child of descendants(pid)) {
-    residentBytes += readStatus(child)?.residentBytes ?? 0;
-    processes++;
-  }
-  return { residentBytes, peakBytes: Math.max(residentBytes, status.peakBytes), processes };
+/** What a process holds now, and the most that it ever held; undefined when it is gone. */
+export function memoryOf(pid: number): { readonly residentBytes: number; readonly peakBytes: number } | undefined {
+  const text = read(`/proc/${pid}/status`);
+  // A process that has ended and not been waited for has no memory lines.
+  const residentBytes = kilobytes(text, 'VmRSS:');
+  if (residentBytes === undefined) return undefined;
+  return { residentBytes, peakBytes: kilobytes(text, 'VmHWM:') ?? residentBytes };
 }
 
 /**
@@ -32,7 +20,7 @@ export function treeMemory(pid: number): TreeMemory | undefined {
 export function proportionalTreeBytes(pid: number): number {
   let bytes = 0;
   for (const each of [pid, ...descendants(pid)]) {
-    bytes += kilobytes(read(`/proc/${each}/smaps_rollup`), 'Pss:') ?? readStatus(each)?.residentBytes ?? 0;
+    bytes += kilobytes(read(`/proc/${each}/smaps_rollup`), 'Pss:') ?? memoryOf(each)?.residentBytes ?? 0;
   }
   return bytes;
 }
@@ -93,14 +81,6 @@ function children(pid: number): number[] {
     for (const child of text.trim().split(' ')) found.push(Number(child));
   }
   return found;
-}
-
-function readStatus(pid: number): { residentBytes: number; peakBytes: number } | undefined {
-  const text = read(`/proc/${pid}/status`);
-  // A process that has ended and not been waited for has no memory lines.
-  const residentBytes = kilobytes(text, 'VmRSS:');
-  if (residentBytes === undefined) return undefined;
-  return { residentBytes, peakBytes: kilobytes(text, 'VmHWM:') ?? residentBytes };
 }
 
 /** The value in bytes of a line `Name:   123 kB`. */

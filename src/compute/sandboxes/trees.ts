@@ -1,10 +1,12 @@
 /** The process trees of sandboxes while they work and while they rest: their memory is bounded, and between invocations they stand still. */
 import type { Timer } from '../../kernel/clock/contract.ts';
 import { WallClock } from '../../kernel/clock/wall.ts';
-import { descendants, procAvailable, proportionalTreeBytes, sendSignal, treeMemory } from './processes.ts';
+import { descendants, memoryOf, procAvailable, proportionalTreeBytes, sendSignal } from './processes.ts';
 
 /** Memory is looked at this often while a tree works. */
 const samplePeriodMs = 100;
+/** New processes of a tree are looked for this often only: to find them costs many times what a look at the known ones does. */
+const walkPeriodMs = 500;
 /** A tree that has rested this long is frozen; a function that is called again sooner pays nothing for it. */
 const restBeforeFreezeMs = 30;
 
@@ -65,9 +67,19 @@ export class Trees {
   }
 
   #armSampler(): void {
-    this.#sampler ??= this.#clock.at(this.#clock.now() + samplePeriodMs, () => {
+    // One tree at a time, each once in a period: to look at all of them in one go would hold up every request meanwhile.
+    const pauseMs = Math.max(1, Math.floor(samplePeriodMs / Math.max(1, this.#working.size)));
+    this.#sampler ??= this.#clock.at(this.#clock.now() + pauseMs, () => {
       this.#sampler = undefined;
-      for (const tree of this.#working) this.#sample(tree);
+      const before = this.#clock.elapsed() - samplePeriodMs / 2;
+      for (const tree of this.#working) {
+        if (tree.sampledAtMs > before) continue;
+        // Behind the others, for the next time.
+        this.#working.delete(tree);
+        this.#working.add(tree);
+        this.#sample(tree);
+        break;
+      }
       if (this.#working.size > 0) this.#armSampler();
     });
   }
@@ -87,7 +99,7 @@ export class Trees {
 
   #sample(tree: ProcessTree): void {
     tree.sampledAtMs = this.#clock.elapsed();
-    tree.sample();
+    tree.sample(tree.sampledAtMs);
   }
 }
 
@@ -98,6 +110,9 @@ export class ProcessTree {
   #exceeded = false;
   #ended = false;
   #peakBytes = 0;
+  /** The tree's processes, as they were found last. */
+  #known: readonly number[] = [];
+  #walkedAtMs = Number.NEGATIVE_INFINITY;
   /** Of the monotonic clock; for Trees. */
   sampledAtMs = Number.NEGATIVE_INFINITY;
   restsSinceMs = 0;
@@ -147,16 +162,21 @@ export class ProcessTree {
     this.#frozen = [...stopped];
   }
 
-  sample(): void {
+  /** `nowMs` is the monotonic clock's. */
+  sample(nowMs: number): void {
     const { roots, memoryBytes, onExceeded } = this.#options;
+    if (nowMs - this.#walkedAtMs >= walkPeriodMs) {
+      this.#walkedAtMs = nowMs;
+      this.#known = roots.flatMap((root) => [root, ...descendants(root)]);
+    }
     let residentBytes = 0;
     let processes = 0;
-    for (const root of roots) {
-      const memory = treeMemory(root);
+    for (const pid of this.#known) {
+      const memory = memoryOf(pid);
       if (memory === undefined) continue;
+      processes++;
       residentBytes += memory.residentBytes;
-      processes += memory.processes;
-      if (roots.length === 1 && memory.peakBytes > this.#peakBytes) this.#peakBytes = memory.peakBytes;
+      if (memory.peakBytes > this.#peakBytes) this.#peakBytes = memory.peakBytes;
     }
     if (residentBytes > this.#peakBytes) this.#peakBytes = residentBytes;
     if (residentBytes <= memoryBytes || this.#exceeded) return;

@@ -3,7 +3,7 @@
  * lacks. Inside it looks as on Lambda: code at /var/task, layers at /opt, a private /tmp, all else read-only.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, lstatSync, readlinkSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readlinkSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -89,17 +89,23 @@ export async function findTools(): Promise<Tools | { readonly missing: string }>
   const perl = onPath('perl');
   const own = process.getuid?.() === 0 ? ['--net', '/bin/true'] : ['--net', '--user', '--map-root-user', '/bin/true'];
   const networks = unshare !== undefined && perl !== undefined && (await tried(unshare, own)) === undefined;
-  const slirp4netns = onPath('slirp4netns');
-  const pasta = onPath('pasta');
-  const forwarder =
-    slirp4netns !== undefined && existsSync('/dev/net/tun')
-      ? forwarderOf('slirp4netns', slirp4netns)
-      : pasta !== undefined && existsSync('/dev/net/tun')
-        ? forwarderOf('pasta', pasta)
-        : undefined;
+  const forwarder = findForwarder();
   return networks
     ? { bubblewrap, perl, unshare, forwarder }
     : { bubblewrap, perl: undefined, unshare: undefined, forwarder: undefined };
+}
+
+/** Both kinds need the tunnel device, which not every machine gives to ordinary users; pasta gives up root's rights, and does not work with them. */
+function findForwarder(): Forwarder | undefined {
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+  } catch {
+    return undefined;
+  }
+  const slirp4netns = onPath('slirp4netns');
+  if (slirp4netns !== undefined) return forwarderOf('slirp4netns', slirp4netns);
+  const pasta = process.getuid?.() === 0 ? undefined : onPath('pasta');
+  return pasta === undefined ? undefined : forwarderOf('pasta', pasta);
 }
 
 export class BubblewrapLauncher implements Launcher {

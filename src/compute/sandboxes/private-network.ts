@@ -169,9 +169,7 @@ function forward({ path, kind }: Forwarder, pid: number): Promise<ChildProcess> 
       : [
           ...['--config-net', '--no-map-gw', '--foreground', '--quiet', '--dns-forward', pastaNameServer],
           ...['-t', 'none', '-u', 'none', '-T', 'none', '-U', 'none'],
-          ...(process.getuid?.() === 0
-            ? ['--runas', '0', '--netns', `/proc/${pid}/ns/net`]
-            : ['--userns', `/proc/${pid}/ns/user`, '--netns', `/proc/${pid}/ns/net`]),
+          ...['--userns', `/proc/${pid}/ns/user`, '--netns', `/proc/${pid}/ns/net`],
         ];
   const child = spawn(path, args, {
     // Descriptor 4 closes with the cloud, however that ends, and slirp4netns then ends, too.

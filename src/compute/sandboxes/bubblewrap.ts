@@ -201,7 +201,7 @@ export class BubblewrapLauncher implements Launcher {
     const reach = this.#options.reach().join();
     const started = await startInPrivateNetwork(network, this.#network!);
     this.#watch(started.pid, started.child);
-    return { process: started, group: this.#newGroup(started.pid), reach };
+    return { process: started, group: this.#newGroup(started.pid, started.child), reach };
   }
 
   #watch(pid: number, child: ChildProcess): void {
@@ -209,9 +209,12 @@ export class BubblewrapLauncher implements Launcher {
     child.once('exit', () => this.#reaper.forget(pid));
   }
 
-  #newGroup(pid: number): ControlGroup | undefined {
+  /** It goes with its process, whatever becomes of that; why the process ended is asked of it before. */
+  #newGroup(pid: number, child: ChildProcess): ControlGroup | undefined {
     const group = this.#groups?.create(this.#options.random.hex(12));
-    group?.add(pid);
+    if (group === undefined) return undefined;
+    group.add(pid);
+    child.once('exit', () => setImmediate(() => this.#removeGroup(group)));
     return group;
   }
 
@@ -243,7 +246,7 @@ export class BubblewrapLauncher implements Launcher {
         child.once('error', (error: NodeJS.ErrnoException) => reject(new LaunchError(error.code ?? '', error.message))),
       );
     }
-    const group = this.#newGroup(pid);
+    const group = this.#newGroup(pid, child);
     this.#watch(pid, child);
     const planned = stdioOf(child, 4);
     planned.on('error', () => {
@@ -311,7 +314,6 @@ export class BubblewrapLauncher implements Launcher {
         supervised?.end(status);
         if (!connects) gate.destroy();
         resolve(status);
-        if (group !== undefined) this.#removeGroup(group);
       });
     });
     return {

@@ -79,7 +79,7 @@ function openUnified(name: string): ControlGroups | undefined {
     },
     close() {
       made(() => writeFileSync(join(own, 'cgroup.procs'), String(process.pid)));
-      removed([leaf, folder]);
+      removeWhole(folder);
     },
   };
 }
@@ -115,7 +115,7 @@ function openLegacy(name: string): ControlGroups | undefined {
       });
     },
     close() {
-      removed([memory, pids]);
+      for (const folder of [memory, pids]) removeWhole(folder);
     },
   };
 }
@@ -124,10 +124,14 @@ function openLegacy(name: string): ControlGroups | undefined {
 function removeAbandoned(parent: string): void {
   for (const name of readdirSync(parent)) {
     if (!name.startsWith(prefix) || existsSync(`/proc/${name.slice(prefix.length)}`)) continue;
-    const folder = join(parent, name);
-    const inside = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    removed([...inside.map((entry) => join(folder, entry.name)), folder]);
+    removeWhole(join(parent, name));
   }
+}
+
+/** A cloud's group with those of its sandboxes; one whose processes are still ending stays, for the next cloud to remove. */
+function removeWhole(folder: string): void {
+  const inside = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  removed([...inside.map((entry) => join(folder, entry.name)), folder]);
 }
 
 function made<T>(make: () => T): T | undefined {
